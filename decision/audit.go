@@ -1,0 +1,92 @@
+package decision
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// foreignLimit is the greatest length in bytes of a string that came from outside.
+const foreignLimit = 64
+
+// Log writes the decision's audit line: one JSON object in the shape of the Open Cybersecurity
+// Schema Framework, class 3002 (Authentication) for sign-ins and sign-outs, 3003 (Authorize
+// Session) for contexts.
+func (d *Decision) Log(ctx context.Context, log *slog.Logger) {
+	class, activity := d.class()
+	log.LogAttrs(ctx, slog.LevelInfo, d.Verb,
+		slog.Int("category_uid", 3),
+		slog.Int("class_uid", class),
+		slog.Int("activity_id", activity),
+		slog.Int("type_uid", class*100+activity),
+		slog.Int("severity_id", 1),
+		slog.Int64("time", d.Time.UnixMilli()),
+		slog.String("status", d.status()),
+		slog.String("status_code", string(d.Code)),
+		slog.Group("metadata", slog.String("uid", d.ID), slog.String("correlation_uid", d.RequestID), slog.String("version", "1.6.0")),
+		slog.Group("user", slog.String("uid", d.Customer), slog.String("uid_alt", d.Subject), slog.String("domain", d.IDP)),
+		slog.Group("session", slog.String("uid", d.SID), slog.String("credential_uid", d.JTI), slog.String("issuer", d.App)),
+		slog.Group("unmapped",
+			slog.String("app", d.App), slog.String("client", clip(d.Client)), slog.String("verb", d.Verb),
+			slog.String("outcome", string(d.Outcome)), slog.String("audience", strings.Join(d.Audience, " ")),
+			slog.String("scope", strings.Join(d.Scope, " ")), slog.String("lifetime", d.Lifetime.String()),
+			slog.String("failed_check", d.failedCheck())),
+	)
+}
+
+func (d *Decision) class() (class, activity int) {
+	switch d.Verb {
+	case "sign-in":
+		return 3002, 1 // Logon
+	case "sign-out", "logout-token":
+		return 3002, 2 // Logoff
+	}
+	return 3003, 1 // Assign Privileges
+}
+
+func (d *Decision) status() string {
+	if d.Outcome == Issued {
+		return "Success"
+	}
+	return "Failure"
+}
+
+func (d *Decision) failedCheck() string {
+	for _, r := range d.Ladder {
+		if !r.Passed {
+			return r.Check
+		}
+	}
+	return ""
+}
+
+// clip makes a foreign string safe to keep and to show: printable, and at most 64 bytes.
+func clip(s string) string {
+	if len(s) <= foreignLimit && isPlain(s) {
+		return s
+	}
+	if len(s) > foreignLimit {
+		s = s[:foreignLimit]
+		for !utf8.ValidString(s) && len(s) > foreignLimit-utf8.UTFMax {
+			s = s[:len(s)-1]
+		}
+		s += "…"
+	}
+	if isPlain(s) {
+		return s
+	}
+	quoted := strconv.QuoteToGraphic(s)
+	return quoted[1 : len(quoted)-1]
+}
+
+func isPlain(s string) bool {
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}

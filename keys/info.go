@@ -1,0 +1,85 @@
+package keys
+
+import (
+	"slices"
+	"time"
+)
+
+// An Info tells of one key what its operators may know.
+type Info struct {
+	KID       string    `json:"kid"`
+	Class     string    `json:"class"`
+	Algorithm string    `json:"alg"`
+	State     State     `json:"state"`
+	Held      bool      `json:"held"`
+	Since     time.Time `json:"since"`         // when it came into its state
+	Next      time.Time `json:"next,omitzero"` // when its state should change; zero if it will not
+	// BlockedBy says why the change is not possible yet, or did not happen in time; empty if nothing is amiss.
+	BlockedBy string `json:"blocked_by,omitempty"`
+}
+
+// List returns all keys of the ring, the oldest first, those that left the key set lately included.
+func (r *Ring) List() []Info {
+	v, now := r.view.Load(), r.cfg.Now()
+	infos := make([]Info, len(v.records))
+	for i := range v.records {
+		k := &v.records[i]
+		next := r.next(v, k)
+		infos[i] = Info{
+			KID: k.KID, Class: k.Class, Algorithm: k.Algorithm, State: k.state(), Held: k.Held,
+			Since: k.since(), Next: next, BlockedBy: r.blockedBy(k, now, next),
+		}
+	}
+	return infos
+}
+
+// next is when the state of a key should change, by the times and the clock.
+func (r *Ring) next(v *view, k *Record) time.Time {
+	switch k.state() {
+	case Pending:
+		return r.activation(v, k)
+	case Active:
+		return k.Activated.Add(r.cfg.Active)
+	case Retiring:
+		return k.Demoted.Add(r.cfg.Retiring)
+	}
+	return time.Time{}
+}
+
+// activation is when a pending key should begin to sign: one term after another, each once it is
+// ripe. It is zero for a key that is not needed any more.
+func (r *Ring) activation(v *view, k *Record) time.Time {
+	var start time.Time
+	if s := v.signers[k.Class]; s != nil && s.record.Algorithm == r.cfg.Algorithm {
+		start = s.record.Activated.Add(r.cfg.Active)
+	}
+	for _, other := range v.records {
+		if other.Class != k.Class || other.state() != Pending || other.Algorithm != r.cfg.Algorithm {
+			continue
+		}
+		if ripe := other.Published.Add(r.cfg.ripening()); ripe.After(start) {
+			start = ripe
+		}
+		if other.KID == k.KID {
+			return start
+		}
+		start = start.Add(r.cfg.Active)
+	}
+	return time.Time{}
+}
+
+// blockedBy says what stands against the next change of a key.
+func (r *Ring) blockedBy(k *Record, now, next time.Time) string {
+	late := !next.IsZero() && now.After(next.Add(2*r.cfg.tick()))
+	switch {
+	case slices.Contains(r.cfg.Denied, k.KID):
+		return "denied by the configuration"
+	case k.state() == Pending && now.Before(k.Published.Add(r.cfg.ripening())):
+		return "published for less than " + plain(r.cfg.ripening())
+	case k.state() == Retiring && k.Held:
+		return "held"
+	case k.state() == Active && late:
+		return "no other key is ripe"
+	}
+	return ""
+}

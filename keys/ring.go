@@ -1,0 +1,204 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chatpass/identity"
+)
+
+// A Ring is our changing set of signing keys, as one replica sees it. All replicas share it through
+// the [Store] alone. Its methods may be called at any time from any goroutine.
+type Ring struct {
+	cfg  Config
+	view atomic.Pointer[view]
+
+	mu     sync.Mutex // for what follows: one turn at a time
+	watch  watch
+	spares []Record // made, but in no ring yet
+}
+
+// attempts bounds how often a turn that other replicas were faster at is taken again.
+const attempts = 10
+
+// Tick brings this replica and the ring up to date: it reads the ring, renews the signing leases and
+// does what is due: make keys, activate, demote, destroy, drop. It may be called at any time, as often as one likes,
+// on many replicas at once. If the store cannot be reached, keys go on signing to the end of their leases.
+func (r *Ring) Tick(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var err error
+	for range attempts {
+		if err = r.turn(ctx); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	return err
+}
+
+// turn reads the ring, and writes it if something is due.
+func (r *Ring) turn(ctx context.Context) error {
+	asked := r.cfg.Elapsed()
+	snap, err := r.cfg.Store.Ring(ctx)
+	if err != nil {
+		return fmt.Errorf("read key ring: %w", err)
+	}
+	if err := r.show(snap, asked); err != nil {
+		return err
+	}
+	next, spares, lacking := r.plan(snap)
+	if reflect.DeepEqual(next.Keys, snap.Keys) {
+		return lacking
+	}
+	if err := r.swap(ctx, snap, next, spares); err != nil {
+		return err
+	}
+	return lacking
+}
+
+// show makes the ring, as it was asked for at that elapsed time, what this replica uses.
+func (r *Ring) show(snap Snapshot, asked time.Duration) error {
+	v := view{until: map[string]time.Duration{}}
+	if old := r.view.Load(); old != nil && old.version == snap.Version {
+		v.picture = old.picture
+	} else {
+		p, err := newPicture(snap, r.cfg.Denied)
+		if err != nil {
+			return fmt.Errorf("read key ring: %w", err)
+		}
+		v.picture = p
+	}
+	elapsed := r.cfg.Elapsed()
+	r.watch.look(v.records, r.cfg.Now(), elapsed)
+	for class, s := range v.signers {
+		age := r.watch.age(&s.record, elapsed)
+		v.until[class] = min(asked+r.cfg.Lease(), elapsed+left(&r.cfg, &s.record, age))
+	}
+	r.view.Store(&v)
+	return nil
+}
+
+// plan returns the ring as it should be, and the spare keys that it does not use. Keys are made
+// here, while nobody waits for the store. If one cannot be made, that is the error, and
+// the plan does without it: those that there are still take over.
+func (r *Ring) plan(snap Snapshot) (Snapshot, []Record, error) {
+	for {
+		elapsed := r.cfg.Elapsed()
+		t := turn{
+			cfg: &r.cfg, now: r.cfg.Now().UTC().Round(0), // without monotonic reading: it is stored
+			age:  func(k *Record) time.Duration { return r.watch.age(k, elapsed) },
+			keys: slices.Clone(snap.Keys), spares: r.spares,
+		}
+		t.run()
+		var err error
+		if t.lacking {
+			err = r.makeSpare()
+		}
+		if !t.lacking || err != nil {
+			return Snapshot{Version: snap.Version, Keys: t.keys}, t.spares, err
+		}
+	}
+}
+
+func (r *Ring) makeSpare() error {
+	private, err := r.cfg.NewKey(r.cfg.Algorithm)
+	if err != nil {
+		return fmt.Errorf("make signing key: %w", err)
+	}
+	spare, err := newRecord(r.cfg.Algorithm, private)
+	if err != nil {
+		return fmt.Errorf("make signing key: %w", err)
+	}
+	r.spares = append(r.spares, spare)
+	return nil
+}
+
+// swap writes the ring. Keys that it uses are spare again only if they were certainly not written.
+func (r *Ring) swap(ctx context.Context, old, next Snapshot, spares []Record) error {
+	asked := r.cfg.Elapsed()
+	err := r.cfg.Store.SwapRing(ctx, next)
+	if !errors.Is(err, ErrConflict) {
+		r.spares = spares
+	}
+	if err != nil {
+		return fmt.Errorf("write key ring: %w", err)
+	}
+	next.Version++
+	r.log(old, next)
+	return r.show(next, asked)
+}
+
+// log tells what has become of each key.
+func (r *Ring) log(old, next Snapshot) {
+	was := make(map[string]State, len(old.Keys))
+	for _, k := range old.Keys {
+		was[k.KID] = k.state()
+	}
+	for _, k := range next.Keys {
+		if before, ok := was[k.KID]; !ok || before != k.state() {
+			r.cfg.Log.Info("signing key", "kid", k.KID, "class", k.Class, "alg", k.Algorithm, "state", k.state(), "version", next.Version)
+		}
+	}
+}
+
+// Run keeps the ring up to date until ctx ends: at least once a second, and more often when keys are short-lived.
+// Then it returns nil.
+func (r *Ring) Run(ctx context.Context) error {
+	ticker := time.NewTicker(r.cfg.tick())
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		err := r.tickInTime(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && !failing:
+			r.cfg.Log.Error("key ring is not up to date", "err", err, "ready", r.Ready() == nil)
+		case err == nil && failing:
+			r.cfg.Log.Info("key ring is up to date again")
+		}
+		failing = err != nil
+	}
+}
+
+func (r *Ring) tickInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tickTimeout)
+	defer cancel()
+	return r.Tick(ctx)
+}
+
+// KeySet returns the public keys to serve. It comes from memory, with the store dead too.
+func (r *Ring) KeySet() KeySet { return r.view.Load().set }
+
+// Algorithms returns the algorithms of all served keys of a class, sorted.
+func (r *Ring) Algorithms(class string) []string { return r.view.Load().algorithms(class) }
+
+// Ready returns nil if every class has a key that may sign now, else an [identity.Outage] that names the
+// classes which have none. A class that is new in a ring in use is not missed before its first key is ripe.
+func (r *Ring) Ready() error {
+	v, elapsed := r.view.Load(), r.cfg.Elapsed()
+	var missing []string
+	for _, class := range r.cfg.Classes {
+		if v.began(class) && v.until[class] <= elapsed {
+			missing = append(missing, class)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &identity.Outage{
+		Code: identity.NoSigningKey,
+		Err:  fmt.Errorf("no signing key in lease for %q", missing),
+	}
+}

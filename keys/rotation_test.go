@@ -1,0 +1,199 @@
+package keys_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"pgregory.net/rapid"
+
+	"chatpass/keys"
+)
+
+// drawSchedule returns one of those that a configuration may have, the tightest included.
+func drawSchedule(t *rapid.T) keys.Config {
+	cfg := keys.Config{Algorithm: "ES256", Classes: []string{"context"}, Short: rapid.Bool().Draw(t, "short")}
+	unit, lease, active := time.Minute, 5*time.Minute, time.Hour
+	if cfg.Short {
+		unit, lease, active = time.Second, time.Second, 4*time.Second
+	}
+	some := func(name string, least time.Duration, spread int) time.Duration {
+		return least + time.Duration(rapid.IntRange(0, spread).Draw(t, name))*unit
+	}
+	cfg.JWKSMaxAge = some("max age", unit, 10)
+	cfg.LongestLifetime = some("lifetime", unit, 60)
+	cfg.PublishAhead = some("publish ahead", max(cfg.JWKSMaxAge+skew(cfg), 15*unit), 3000)
+	cfg.Active = some("active", max(cfg.PublishAhead, active), 10000)
+	cfg.Retiring = some("retiring", cfg.LongestLifetime+2*skew(cfg)+cfg.JWKSMaxAge+lease, 1500)
+	if err := cfg.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// part draws a time that is short or long against the parts of the schedule.
+func part(t *rapid.T, cfg keys.Config) time.Duration {
+	whole := rapid.SampledFrom([]time.Duration{
+		cfg.Lease(), cfg.Lease(), cfg.PublishAhead, cfg.Active, cfg.Retiring, 8 * cfg.Active,
+	}).Draw(t, "of")
+	return time.Duration(rapid.Float64Range(0, 1.1).Draw(t, "part") * float64(whole))
+}
+
+// step lets one thing happen to one replica.
+func (f *fleet) step(choices []string) {
+	r := f.drawReplica()
+	switch rapid.SampledFrom(choices).Draw(f.rapid, "step") {
+	case "tick":
+		r.tick()
+	case "sign":
+		r.sign()
+	case "wait":
+		f.advance(part(f.rapid, f.cfg))
+	case "run": // a while without trouble: everybody looks at the store within every lease
+		for range rapid.IntRange(1, 40).Draw(f.rapid, "rounds") {
+			f.advance(min(f.cfg.Lease()/2, f.cfg.Active/50))
+			for _, r := range f.replicas {
+				r.tick()
+				r.sign()
+			}
+		}
+	case "outage":
+		r.door.down = !r.door.down
+	case "die before write":
+		r.door.lose = true
+		r.tick()
+		r.restart()
+	case "die after write":
+		r.door.lapse = true
+		r.tick()
+		r.restart()
+	case "restart":
+		r.restart()
+	case "race":
+		other := f.drawReplica()
+		r.door.between = func() {
+			f.advance(part(f.rapid, f.cfg) / 100)
+			if other != r {
+				other.tick()
+			}
+		}
+		r.tick()
+		r.door.between = nil
+	case "settle":
+		f.settle()
+	case "step the clock":
+		r.offset = rapid.SampledFrom([]time.Duration{
+			0, 0, time.Minute, -time.Minute, 2 * time.Hour, -2 * time.Hour, 87600 * time.Hour, -87600 * time.Hour,
+		}).Draw(f.rapid, "offset")
+	}
+}
+
+func (f *fleet) drawReplica() *replica {
+	return f.replicas[rapid.IntRange(0, len(f.replicas)-1).Draw(f.rapid, "replica")]
+}
+
+// restart begins anew, with a clock as wrong as clocks may be, and now and then another algorithm.
+func (r *replica) restart() {
+	if rapid.IntRange(0, 9).Draw(r.rapid, "new configuration") == 0 {
+		r.algorithm = rapid.SampledFrom([]string{"ES256", "EdDSA"}).Draw(r.rapid, "algorithm")
+	}
+	half := int64(skew(r.cfg) / 2)
+	r.offset = time.Duration(rapid.Int64Range(-half, half).Draw(r.rapid, "offset"))
+	r.start()
+}
+
+// Whatever happens to replicas and store, no verifier meets a key that it could not know (I1), and no
+// valid context loses its key (I2); I4, I5, I7 and I10 are watched by the fleet.
+func TestRotationStrandsNoContext(t *testing.T) {
+	steps := []string{
+		"tick", "tick", "sign", "sign", "sign", "wait", "wait", "run", "run", "run", "outage", "outage",
+		"die before write", "die after write", "restart", "race", "race", "settle",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, drawSchedule(t))
+		f.rapid = t
+		for _, r := range f.replicas {
+			r.restart()
+		}
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			f.step(steps)
+		}
+		f.settle()
+	})
+}
+
+// A clock that is set forward or back, by hours or by years, makes nothing happen early (I9): the
+// invariants are the same, and hold in true time.
+func TestNoClockStepHurries(t *testing.T) {
+	steps := []string{
+		"tick", "tick", "sign", "sign", "sign", "wait", "wait", "run", "run", "run", "outage", "outage",
+		"race", "race", "settle", "step the clock", "step the clock", "step the clock",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, drawSchedule(t))
+		f.rapid = t
+		for _, r := range f.replicas {
+			r.start()
+		}
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			f.step(steps)
+		}
+	})
+}
+
+// A clock that stands still, runs backwards or far too fast does not stop rotation, nor hurry it.
+func TestRotationNeedsNoClock(t *testing.T) {
+	for _, rate := range []time.Duration{0, -1, 3} {
+		f := newFleet(t, brisk(nil, nil))
+		for _, r := range f.replicas {
+			r.start()
+		}
+		for f.now.Before(epoch.Add(4*f.cfg.Active - f.cfg.Lease()/4)) {
+			f.advance(f.cfg.Lease() / 4)
+			for _, r := range f.replicas {
+				r.offset += (rate - 1) * f.cfg.Lease() / 4
+				r.tick()
+				r.sign()
+			}
+		}
+		if len(f.signed) != 4 {
+			t.Errorf("clock at rate %d: %d keys signed in four terms", rate, len(f.signed))
+		}
+	}
+}
+
+// Hour by hour, for five weeks: a verifier that fetched the key set two days ago and never asks again
+// believes what is signed now, and one that fetches now what was signed an hour ago.
+func TestTwoDayCacheMeetsNoUnknownKey(t *testing.T) {
+	c := newClock()
+	ring := open(t, c.config(&door{memory: &memory{}}))
+	sets := []map[string]jose.JSONWebKey{published(t, ring.KeySet())}
+	tokens, used := []string{sign(t, ring)}, map[string]bool{}
+	for hour := 1; hour < 5*7*24; hour++ {
+		c.advance(time.Hour)
+		tick(t, ring)
+		sets, tokens = append(sets, published(t, ring.KeySet())), append(tokens, sign(t, ring))
+		used[verify(t, tokens[hour], sets[max(0, hour-48)])] = true
+		verify(t, tokens[hour-1], sets[hour])
+	}
+	if len(used) != 5 {
+		t.Errorf("%d keys signed in five weeks, want 5", len(used))
+	}
+}
+
+// verify returns the kid of a token that a key of the set has signed.
+func verify(t *testing.T, token string, set map[string]jose.JSONWebKey) string {
+	t.Helper()
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := parsed.Signatures[0].Header.KeyID
+	if _, ok := set[kid]; !ok {
+		t.Fatalf("key %s is unknown", kid)
+	}
+	if _, err := parsed.Verify(set[kid]); err != nil {
+		t.Fatal(err)
+	}
+	return kid
+}

@@ -1,0 +1,45 @@
+// Package keys is the vault: it signs by class, publishes the key set and renews itself.
+package keys
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrConflict is returned by [Store.SwapRing] when another replica changed the ring first.
+var ErrConflict = errors.New("key ring changed meanwhile")
+
+// A Store keeps the key ring that all replicas share.
+type Store interface {
+	// Ring returns the stored ring. Before the first swap it is empty, at version 0.
+	Ring(ctx context.Context) (Snapshot, error)
+	// SwapRing replaces the ring if its stored version still equals s.Version, and stores it with
+	// s.Version+1; else ErrConflict and nothing is written. Private halves are sealed at rest, each
+	// with associated data that names its kid.
+	SwapRing(ctx context.Context, s Snapshot) error
+}
+
+// A Snapshot is the whole ring at one version.
+type Snapshot struct {
+	Version int64
+	Keys    []Record
+}
+
+// A Record is one signing key as stored. Its state is not stored: it follows from the times and the clock.
+type Record struct {
+	KID       string    `json:"kid"`   // RFC 7638 SHA-256 thumbprint
+	Class     string    `json:"class"` // what it signs: "context", "status"
+	Algorithm string    `json:"alg"`
+	Public    []byte    `json:"public"` // PKIX, DER
+	Private   []byte    `json:"-"`      // PKCS #8, DER; nil once destroyed; sealed at rest
+	Created   time.Time `json:"created"`
+	Published time.Time `json:"published,omitzero"`
+	Activated time.Time `json:"activated,omitzero"`
+	Demoted   time.Time `json:"demoted,omitzero"`
+	Dropped   time.Time `json:"dropped,omitzero"`
+	// NotAfter is the latest possible end of any signing lease: the JWK's `exp`, fixed at creation.
+	NotAfter    time.Time `json:"not_after"`
+	Compromised time.Time `json:"compromised,omitzero"`
+	Held        bool      `json:"held,omitempty"`
+}

@@ -1,0 +1,208 @@
+package keys
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// A turn decides what becomes of the ring next. It asks nobody and changes nothing but its own keys,
+// so the same ring, seen for the same time, has the same future on every replica.
+type turn struct {
+	cfg  *Config
+	now  time.Time
+	age  func(*Record) time.Duration // how long a key has been in its state
+	keys []Record
+	// spares are fresh keys that have no place yet; lacking is true if there were too few of them.
+	spares  []Record
+	lacking bool
+}
+
+func (t *turn) run() {
+	fresh := t.fresh()
+	for _, class := range t.cfg.Classes {
+		t.withdraw(class)
+		t.provide(class)
+		t.activate(class, fresh)
+		t.provide(class)
+	}
+	t.retire()
+}
+
+// fresh says whether the ring is as good as that of a new installation: no key of it may ever sign
+// again, and nothing signed by one is valid still.
+func (t *turn) fresh() bool {
+	for i := range t.keys {
+		k := &t.keys[i]
+		switch k.state() {
+		case Pending:
+			if !t.stale(k) {
+				return false
+			}
+		case Active:
+			if t.left(k) > -(t.cfg.Lease() + t.cfg.aftermath()) {
+				return false
+			}
+		case Retiring:
+			if t.age(k) < t.cfg.Retiring {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// withdraw takes back pending keys that will never be needed: those too old for a whole term, and
+// those of another algorithm once ours signs. Nobody holds a token signed by a pending key.
+func (t *turn) withdraw(class string) {
+	current := t.current(class)
+	switched := current != nil && current.Algorithm == t.cfg.Algorithm
+	for i := range t.keys {
+		k := &t.keys[i]
+		if k.Class != class || k.state() != Pending || k.Held {
+			continue
+		}
+		if t.stale(k) || switched && k.Algorithm != t.cfg.Algorithm && t.ripe(k) {
+			k.Dropped = t.now
+		}
+	}
+}
+
+// provide fills up the pending keys of a class, so that one is always ripe.
+func (t *turn) provide(class string) {
+	n := 0
+	for _, k := range t.pending(class) {
+		if k.Algorithm == t.cfg.Algorithm {
+			n++
+		}
+	}
+	for ; n < standby; n++ {
+		if len(t.spares) == 0 {
+			t.lacking = true
+			return
+		}
+		k := t.spares[0]
+		t.spares = t.spares[1:]
+		k.Class, k.Created, k.Published = class, t.now, t.now
+		k.NotAfter = t.now.Add(t.cfg.life()).Truncate(time.Second)
+		t.keys = append(t.keys, k)
+	}
+}
+
+// activate lets the successor take over where one is due.
+func (t *turn) activate(class string, fresh bool) {
+	current := t.current(class)
+	next := t.successor(class, current, fresh)
+	if next == nil {
+		return
+	}
+	next.Activated = t.now
+	if current != nil {
+		current.Demoted = t.now
+	}
+}
+
+// successor returns the pending key that should sign instead of current now; nil leaves it as it is.
+func (t *turn) successor(class string, current *Record, fresh bool) *Record {
+	urgent := fresh || current != nil && t.bad(current)
+	signing := !urgent && current != nil && t.left(current) > 0
+	if signing && !t.due(current) {
+		return nil
+	}
+	candidates := slices.DeleteFunc(t.pending(class), func(k *Record) bool {
+		return !urgent && !t.ripe(k) || signing && k.Algorithm != t.cfg.Algorithm
+	})
+	if len(candidates) == 0 {
+		return nil
+	}
+	return slices.MinFunc(candidates, func(a, b *Record) int {
+		return cmp.Or(
+			first(t.ripe(a), t.ripe(b)),
+			first(a.Algorithm == t.cfg.Algorithm, b.Algorithm == t.cfg.Algorithm),
+			cmp.Compare(t.age(b), t.age(a)),
+			a.Created.Compare(b.Created),
+			cmp.Compare(a.KID, b.KID),
+		)
+	})
+}
+
+func first(a, b bool) int {
+	switch {
+	case a && !b:
+		return -1
+	case b && !a:
+		return 1
+	}
+	return 0
+}
+
+// due says whether a signing key should be replaced: at the end of its term, or as soon as a
+// key of the configured algorithm can have ripened.
+func (t *turn) due(k *Record) bool {
+	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.ripening() {
+		return true
+	}
+	return t.left(k) <= t.cfg.Active
+}
+
+// retire destroys the private halves that no lease covers any more, and takes keys out of the set
+// when nothing they signed can be valid.
+func (t *turn) retire() {
+	for i := range t.keys {
+		k := &t.keys[i]
+		state := k.state()
+		if state == Retired || state == Compromised || state == Retiring && t.age(k) >= t.cfg.Lease() {
+			k.Private = nil
+		}
+		if state == Retiring && t.age(k) >= t.cfg.Retiring && !k.Held {
+			k.Dropped = t.now
+		}
+	}
+	t.keys = slices.DeleteFunc(t.keys, func(k Record) bool {
+		return k.state() == Retired && t.age(&k) >= t.cfg.Active && !k.Held
+	})
+}
+
+// current is the key of a class that was activated last and not replaced, whether it may sign or not.
+func (t *turn) current(class string) *Record {
+	for i := range t.keys {
+		k := &t.keys[i]
+		if k.Class == class && !k.Activated.IsZero() && k.Demoted.IsZero() && k.Dropped.IsZero() {
+			return k
+		}
+	}
+	return nil
+}
+
+// pending are the keys of a class that may sign one day.
+func (t *turn) pending(class string) []*Record {
+	var found []*Record
+	for i := range t.keys {
+		k := &t.keys[i]
+		if k.Class == class && k.state() == Pending && !t.bad(k) && !t.stale(k) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+func (t *turn) bad(k *Record) bool {
+	return k.state() == Compromised || slices.Contains(t.cfg.Denied, k.KID)
+}
+
+func (t *turn) ripe(k *Record) bool { return t.age(k) >= t.cfg.ripening() }
+
+// stale says whether a pending key could no longer sign for as long as it might have to.
+func (t *turn) stale(k *Record) bool { return t.left(k) < 2*t.cfg.Active }
+
+// left is how long a key may still be used, negative once it may not.
+func (t *turn) left(k *Record) time.Duration { return left(t.cfg, k, t.age(k)) }
+
+// left of a key that has been in its state for age. It is counted from then on, so that no clock matters.
+func left(cfg *Config, k *Record, age time.Duration) time.Duration {
+	life := k.NotAfter.Sub(k.since())
+	if k.state() == Active {
+		life = min(life, 2*cfg.Active)
+	}
+	return life - age
+}

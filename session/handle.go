@@ -1,0 +1,20 @@
+package session
+
+import (
+	"crypto/sha256"
+	"strings"
+)
+
+// cookieHandle and tokenHandle hash under different prefixes, so that no cookie value could ever pass
+// for a token or the other way round.
+func cookieHandle(cookie string) Handle { return sha256.Sum256([]byte("cookie\x00" + cookie)) }
+
+// tokenHandle hashes the signing input alone: an ECDSA signature can be written in two ways, and a
+// token must not become another one by that.
+func tokenHandle(token string) Handle {
+	input := token
+	if end := strings.LastIndexByte(token, '.'); end >= 0 {
+		input = token[:end]
+	}
+	return sha256.Sum256([]byte("token\x00" + input))
+}

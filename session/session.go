@@ -1,0 +1,226 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chatpass/identity"
+	"chatpass/seal"
+)
+
+// Config is what a [Sessions] is made of.
+type Config struct {
+	Store  Store
+	Sealer *seal.Sealer
+	Now    func() time.Time
+	// NewID returns a new unguessable string of at least 128 bit.
+	NewID func() string
+}
+
+// Sessions remembers who signed in. It is safe for concurrent use.
+type Sessions struct {
+	cfg     Config
+	waiters waiters
+	pending pending
+}
+
+// New returns the sessions kept in cfg.Store.
+func New(cfg Config) *Sessions {
+	return &Sessions{cfg: cfg, waiters: waiters{busy: map[string]bool{}}, pending: pending{signOut: map[Handle]signOut{}}}
+}
+
+// Limits bounds the life of a session.
+type Limits struct {
+	// Idle is the greatest pause between two activities of the person; 0: none is required.
+	Idle time.Duration
+	// Absolute is the greatest age of the session.
+	Absolute time.Duration
+	// Linger is how long a row is kept after the session's end, so that a late request learns why it ended.
+	Linger time.Duration
+}
+
+// Alive returns nil while the session may be used, else the [identity.Rejection] that says why not.
+func (s Session) Alive(now time.Time) error {
+	switch {
+	case !s.Ended.IsZero():
+		return identity.Reject(s.Cause, "ended "+since(now, s.Ended), "a session that was not ended")
+	case !now.Before(s.Ends):
+		return identity.Reject(identity.AbsoluteTimeout, "age "+age(now, s.Started), "at most "+s.Ends.Sub(s.Started).String())
+	case s.Idle > 0 && !now.Before(s.Active.Add(s.Idle)):
+		return identity.Reject(identity.IdleTimeout, "last active "+since(now, s.Active), "at most "+s.Idle.String()+" ago")
+	}
+	return nil
+}
+
+// Left is the time until the absolute end.
+func (s Session) Left(now time.Time) time.Duration { return s.Ends.Sub(now) }
+
+// Look returns the app's session that the cookie holds, without counting it as activity. Its error is
+// an [identity.Rejection] if there is none or it has ended.
+func (s *Sessions) Look(ctx context.Context, app, cookie string) (Session, error) {
+	if s.pending.has(cookie) {
+		return Session{}, identity.Reject(identity.SignedOut, "signed out", "a session that was not ended")
+	}
+	found, err := s.find(ctx, app, cookie)
+	if err != nil {
+		return Session{}, err
+	}
+	return found, found.Alive(s.cfg.Now())
+}
+
+// find returns the app's session that the cookie leads to, ended or not.
+func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error) {
+	if cookie == "" {
+		return Session{}, identity.Reject(identity.NoSession, "no session cookie", "a session cookie")
+	}
+	found, err := s.cfg.Store.Find(ctx, cookieHandle(cookie))
+	if errors.Is(err, ErrNotFound) || err == nil && found.App != app {
+		return Session{}, identity.Reject(identity.NoSession, "unknown session cookie", "the cookie of a session of this app")
+	}
+	if err != nil {
+		return Session{}, fmt.Errorf("find session: %w", err)
+	}
+	return found, nil
+}
+
+// Resume is [Sessions.Look] for a request that wants to use the session. Only an active one, caused by
+// the person and not by a timer, slides the idle limit.
+func (s *Sessions) Resume(ctx context.Context, app, cookie string, active bool) (Session, error) {
+	found, err := s.Look(ctx, app, cookie)
+	if err != nil || !active {
+		return found, err
+	}
+	return s.slide(ctx, found)
+}
+
+// slide moves the idle limit, at a grain that spares the store a write at every keystroke.
+func (s *Sessions) slide(ctx context.Context, live Session) (Session, error) {
+	now := s.cfg.Now()
+	if live.Idle == 0 || now.Sub(live.Active) < live.Idle/60 {
+		return live, nil
+	}
+	return s.change(ctx, live, func(at *Session) bool {
+		if !at.Ended.IsZero() || !at.Active.Before(now) {
+			return false
+		}
+		at.Active = now
+		return true
+	})
+}
+
+// A Start is what a new session begins with.
+type Start struct {
+	App      string
+	Customer string
+	Identity identity.Identity
+	Limits   Limits
+	// Txn names the sign-in result that the session uses up, and IDToken is the token it brought.
+	Txn, IDToken string
+}
+
+// A Draft is a session that is ready to be kept. What must be done before it may exist, signing its
+// first context, can be done with a draft: a failure then uses nothing up.
+type Draft struct {
+	Session Session
+	// Cookie is the secret that leads to the session of a browser; empty for a derived one.
+	Cookie string
+	birth  Birth
+}
+
+// DraftSignIn drafts a session that a browser will hold.
+func (s *Sessions) DraftSignIn(start Start) Draft {
+	fresh := s.begin(start, SignIn)
+	cookie := s.cfg.NewID() + s.cfg.NewID() // 256 bit
+	return Draft{Session: fresh, Cookie: cookie, birth: Birth{Handle: cookieHandle(cookie), Until: fresh.Expires, Txn: start.Txn}}
+}
+
+// DraftDerived drafts the session of an ID token that somebody else holds.
+func (s *Sessions) DraftDerived(start Start, token string) Draft {
+	fresh := s.begin(start, Derived)
+	if last := start.Identity.Expires.Add(start.Limits.Linger); last.After(fresh.Expires) {
+		fresh.Expires = last // as long as the token could come again
+	}
+	return Draft{Session: fresh, birth: Birth{Handle: tokenHandle(token), Until: fresh.Expires}}
+}
+
+// OfToken returns the session that an ID token has begun before. Its error is [ErrNotFound] if it has
+// begun none, an [identity.Rejection] if that session has ended.
+func (s *Sessions) OfToken(ctx context.Context, app, token string) (Session, error) {
+	known, err := s.cfg.Store.Find(ctx, tokenHandle(token))
+	if errors.Is(err, ErrNotFound) {
+		return Session{}, err
+	}
+	if err != nil {
+		return Session{}, fmt.Errorf("find derived session: %w", err)
+	}
+	return s.known(known, app)
+}
+
+// Keep stores a draft. Its error is [ErrExists] if the token has begun a session meanwhile, an
+// [identity.Rejection] if the sign-in was claimed meanwhile or the person has signed out.
+func (s *Sessions) Keep(ctx context.Context, d Draft) (Session, error) {
+	if err := s.cfg.Store.Insert(ctx, d.Session, d.birth); err != nil {
+		return Session{}, insertError(err)
+	}
+	kept := d.Session
+	kept.Version = 1
+	return kept, nil
+}
+
+func (s *Sessions) known(found Session, app string) (Session, error) {
+	if found.App != app {
+		return Session{}, identity.Reject(identity.TokenAlreadyUsed, "used at another app", "a token not used elsewhere")
+	}
+	return found, found.Alive(s.cfg.Now())
+}
+
+func (s *Sessions) begin(start Start, kind Kind) Session {
+	now := s.cfg.Now()
+	ends := now.Add(start.Limits.Absolute)
+	return Session{
+		SID: s.cfg.NewID(), App: start.App, Kind: kind, Customer: start.Customer,
+		Identity: start.Identity, IDToken: start.IDToken,
+		Started: now, Active: now, Idle: start.Limits.Idle, Ends: ends,
+		Expires: ends.Add(start.Limits.Linger),
+	}
+}
+
+func insertError(err error) error {
+	switch {
+	case errors.Is(err, ErrExists):
+		return err
+	case errors.Is(err, ErrTaken):
+		return &identity.Rejection{Code: identity.SignInClaimed, Measured: "claimed before", Required: "a sign-in not claimed yet", Err: err}
+	case errors.Is(err, ErrSignedOut):
+		return &identity.Rejection{Code: identity.EndedByIssuer, Measured: "signed out after the token was issued", Required: "a token newer than the sign-out", Err: err}
+	}
+	return fmt.Errorf("insert session: %w", err)
+}
+
+// change applies edit to the newest state of a session until nobody else interferes. An edit that
+// returns false leaves the session as it is.
+func (s *Sessions) change(ctx context.Context, at Session, edit func(*Session) bool) (Session, error) {
+	for {
+		changed := at
+		if !edit(&changed) {
+			return at, nil
+		}
+		err := s.cfg.Store.Swap(ctx, changed)
+		if err == nil {
+			changed.Version++
+			return changed, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return Session{}, fmt.Errorf("change session: %w", err)
+		}
+		if at, err = s.cfg.Store.Session(ctx, at.SID); err != nil {
+			return Session{}, fmt.Errorf("read session again: %w", err)
+		}
+	}
+}
+
+func since(now, then time.Time) string { return age(now, then) + " ago" }
+
+func age(now, then time.Time) string { return now.Sub(then).Round(time.Second).String() }

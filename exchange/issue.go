@@ -1,0 +1,164 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatpass/identity"
+	"chatpass/session"
+)
+
+const (
+	// maxContext is the greatest size of a context in bytes, that it fits into everybody's headers.
+	maxContext = 4 << 10
+	// shortestContext is the shortest life worth issuing, unless the app's lifetime is shorter still.
+	shortestContext = 90 * time.Second
+	// minHandout is the least life a widget should be handed, unless a fifth of the whole is less.
+	minHandout = 60 * time.Second
+)
+
+// issue finds or makes the session and signs the context. A new session is kept only when its first
+// context is signed, so that a failure uses neither the sign-in nor the token up.
+func (e *evaluation) issue(ctx context.Context) (Context, error) {
+	if e.subject.session != nil {
+		return e.sign(ctx, *e.subject.session)
+	}
+	draft := e.draft()
+	issued, err := e.sign(ctx, draft.Session)
+	if err != nil {
+		return Context{}, err
+	}
+	if err := e.endReplaced(ctx); err != nil {
+		return Context{}, err
+	}
+	kept, err := e.cfg.Sessions.Keep(ctx, draft)
+	if errors.Is(err, session.ErrExists) { // a request with the same token was faster: join its session
+		if kept, err = e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken); err == nil {
+			return e.sign(ctx, kept)
+		}
+	}
+	if err != nil {
+		return Context{}, err
+	}
+	issued.Session, issued.Cookie = kept, draft.Cookie
+	return issued, nil
+}
+
+func (e *evaluation) draft() session.Draft {
+	app := e.client.App
+	start := session.Start{
+		App: app.Name, Customer: e.customer, Identity: e.subject.identity,
+		Limits: app.SignIn, Txn: e.subject.txn, IDToken: e.subject.idToken,
+	}
+	if e.req.SubjectTokenType == SignIn {
+		return e.cfg.Sessions.DraftSignIn(start)
+	}
+	start.Limits = app.Derived
+	if left := e.subject.identity.Expires.Sub(e.now); app.DerivedBySubject && left < start.Limits.Absolute {
+		start.Limits.Absolute = left
+	}
+	return e.cfg.Sessions.DraftDerived(start, e.req.SubjectToken)
+}
+
+// endReplaced ends the session that the browser had, if it was another customer's. One of the same
+// customer stays: other tabs still use its contexts.
+func (e *evaluation) endReplaced(ctx context.Context) error {
+	if e.req.Replaces == "" {
+		return nil
+	}
+	old, err := e.cfg.Sessions.Look(ctx, e.client.App.Name, e.req.Replaces)
+	if errors.Is(err, identity.ErrRejected) || err == nil && old.Customer == e.customer {
+		return nil
+	}
+	if err == nil {
+		_, err = e.cfg.Sessions.End(ctx, old, identity.SignedOut)
+	}
+	return err
+}
+
+// sign issues a context of the session s.
+func (e *evaluation) sign(ctx context.Context, s session.Session) (Context, error) {
+	app := e.client.App
+	lifetime := min(app.Lifetime, s.Left(e.now)).Truncate(time.Second)
+	if shortest := min(shortestContext, app.Lifetime); lifetime < shortest {
+		return Context{}, identity.Reject(identity.SessionEnding, s.Left(e.now).Round(time.Second).String()+" left", "at least "+shortest.String())
+	}
+	jti := e.cfg.NewID()
+	payload, err := json.Marshal(e.payload(s, jti, lifetime))
+	if err != nil {
+		return Context{}, fmt.Errorf("encode context: %w", err)
+	}
+	token, err := e.cfg.Signer.Sign(ctx, app.Typ, payload)
+	if err != nil {
+		return Context{}, fmt.Errorf("sign context: %w", err)
+	}
+	if len(token) > maxContext {
+		return Context{}, identity.Reject(identity.ContextTooLarge, strconv.Itoa(len(token))+" bytes", "at most "+strconv.Itoa(maxContext))
+	}
+	e.record.SID, e.record.JTI, e.record.Lifetime = s.SID, jti, lifetime
+	e.record.Pass("session", s.Left(e.now).Round(time.Second).String()+" left", "at least "+lifetime.String())
+	return Context{
+		Token: token, JTI: jti, TokenType: e.tokenType(), Lifetime: lifetime, Scope: e.scope,
+		RenewIn:    time.Duration(float64(lifetime) * (0.5 + 0.2*e.cfg.Random())),
+		MinHandout: min(minHandout, lifetime/5), Session: s, Decision: e.record.ID,
+	}, nil
+}
+
+func (e *evaluation) tokenType() TokenType {
+	if e.req.RequestedTokenType == "" {
+		return AccessToken
+	}
+	return e.req.RequestedTokenType
+}
+
+// payload is the context's claims (RFC 9068 §2.2). Mapped claims come first: nothing they say can
+// stand against what we say.
+func (e *evaluation) payload(s session.Session, jti string, lifetime time.Duration) map[string]any {
+	issuedAt := e.now.Unix()
+	claims := make(map[string]any, len(e.claims)+16)
+	maps.Copy(claims, e.claims)
+	maps.Copy(claims, map[string]any{
+		"iss": e.cfg.Issuer, "sub": e.customer, "aud": audienceClaim(e.audience), "client_id": e.client.ID,
+		"iat": issuedAt, "exp": issuedAt + int64(lifetime/time.Second), "jti": jti,
+		"idp": s.Identity.IDP, "sid": s.SID, "chat": e.chat(),
+	})
+	if len(e.scope) > 0 {
+		claims["scope"] = strings.Join(e.scope, " ")
+	}
+	if !s.Identity.AuthTime.IsZero() {
+		claims["auth_time"] = s.Identity.AuthTime.Unix()
+	}
+	if s.Identity.ACR != "" {
+		claims["acr"] = s.Identity.ACR
+	}
+	if len(s.Identity.AMR) > 0 {
+		claims["amr"] = s.Identity.AMR
+	}
+	return claims
+}
+
+// chat is the context's chat scope: what the caller asked for. It narrows the context's use and proves
+// neither membership of a conversation nor a page.
+func (e *evaluation) chat() map[string]any {
+	chat := map[string]any{"ver": 1, "app": e.client.App.Name}
+	if e.client.Type == Browser {
+		chat["origin"] = e.req.Credentials.Origin
+	}
+	if e.req.Conversation != "" {
+		chat["conversation"] = e.req.Conversation
+	}
+	return chat
+}
+
+func audienceClaim(audience []string) any {
+	if len(audience) == 1 {
+		return audience[0]
+	}
+	return audience
+}

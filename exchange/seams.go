@@ -1,0 +1,31 @@
+// Package exchange decides: it authenticates the client, verifies the subject, asks the policy and
+// issues a context (RFC 8693).
+package exchange
+
+import (
+	"context"
+
+	"chatpass/identity"
+)
+
+// A Verifier says who a token speaks for.
+type Verifier interface {
+	// Verify's error is an [identity.Rejection] (it wraps [identity.ErrRejected]) if the token is at
+	// fault, an [identity.Outage] if somebody who had to be asked could not be; the identity's
+	// claims are all verified.
+	Verify(ctx context.Context, token string, terms identity.Terms) (identity.Identity, error)
+}
+
+// A Signer turns a payload into a signed JWT.
+type Signer interface {
+	// Sign returns the compact serialisation (RFC 7515 §3.1) of claims, a JSON object, under a header
+	// that holds `alg`, `kid` and the given `typ`. Its error is an [identity.Outage] if no key may sign now.
+	Sign(ctx context.Context, typ string, claims []byte) (token string, err error)
+}
+
+// A Store keeps what the exchange must remember.
+type Store interface {
+	// Salt returns the salt of a sector, after storing candidate for it if it had none. The salt of
+	// a sector never changes, and all replicas get the same one. Sealed at rest.
+	Salt(ctx context.Context, sector string, candidate []byte) ([]byte, error)
+}

@@ -1,0 +1,172 @@
+package exchange
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"chatpass/identity"
+	"chatpass/policy"
+	"chatpass/session"
+)
+
+// publicTokenAge is the greatest age of an ID token that a public client may exchange.
+const publicTokenAge = 60 * time.Minute
+
+// saltSize is the size in bytes of a sector's salt.
+const saltSize = 32
+
+// A subject is who a request speaks for, and what the session of it is to be.
+type subject struct {
+	identity identity.Identity
+	// session is the one the subject token has begun before; nil: this request begins it.
+	session *session.Session
+	// idToken and txn go into the session that a sign-in begins.
+	idToken, txn string
+}
+
+// checkSubject verifies the subject token.
+func (e *evaluation) checkSubject(ctx context.Context) error {
+	verify, ok := map[TokenType]func(context.Context) (subject, error){
+		Cookie: e.byCookie, SignIn: e.bySignIn, IDToken: e.byToken,
+	}[e.req.SubjectTokenType]
+	if !ok {
+		return Refuse(identity.UnsupportedTokenType, "")
+	}
+	found, err := verify(ctx)
+	if err != nil {
+		return err
+	}
+	e.subject = found
+	e.record.IDP = found.identity.IDP
+	e.record.Pass("subject token", string(e.req.SubjectTokenType), "valid, from an issuer of this app")
+	return nil
+}
+
+func (e *evaluation) byCookie(ctx context.Context) (subject, error) {
+	live, err := e.cfg.Sessions.Resume(ctx, e.client.App.Name, e.req.SubjectToken, e.req.Active)
+	e.record.SID = live.SID
+	if err != nil {
+		return subject{}, err
+	}
+	return subject{identity: live.Identity, session: &live}, nil
+}
+
+func (e *evaluation) bySignIn(ctx context.Context) (subject, error) {
+	result, err := e.cfg.Sessions.Claim(ctx, e.req.Claim)
+	if err != nil {
+		return subject{}, err
+	}
+	return subject{identity: result.Identity, idToken: result.IDToken, txn: result.Txn}, nil
+}
+
+func (e *evaluation) byToken(ctx context.Context) (subject, error) {
+	if len(e.client.Accepts) == 0 {
+		return subject{}, Refuse(identity.ClientMayNotExchange, "")
+	}
+	terms := identity.Terms{App: e.client.App.Name, Accepts: e.client.Accepts}
+	if e.client.Type != Backend {
+		terms.MaxAge = publicTokenAge
+	}
+	who, err := e.cfg.Verifiers[IDToken].Verify(ctx, e.req.SubjectToken, terms)
+	if err != nil {
+		return subject{}, fmt.Errorf("verify subject token: %w", err)
+	}
+	known, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
+	if errors.Is(err, session.ErrNotFound) {
+		return subject{identity: who}, nil
+	}
+	e.record.SID = known.SID
+	if err != nil {
+		return subject{}, err
+	}
+	return subject{identity: who, session: &known}, nil
+}
+
+// checkCustomer gives the person the name the chat knows them by. A session keeps the one it began with.
+func (e *evaluation) checkCustomer(ctx context.Context) error {
+	salt, err := e.salt(ctx, e.client.App)
+	if err != nil {
+		return fmt.Errorf("read salt: %w", err)
+	}
+	e.record.Subject = pseudonym(salt, "audit", e.subject.identity.UpstreamSubject)
+	if e.customer, err = e.customerID(ctx, salt); err != nil {
+		return err
+	}
+	e.record.Customer = e.customer
+	if e.req.ExpectedCustomer != "" && e.req.ExpectedCustomer != e.customer {
+		return identity.Reject(identity.CustomerMismatch, "another customer", "the expected customer")
+	}
+	return nil
+}
+
+func (e *evaluation) customerID(ctx context.Context, salt []byte) (string, error) {
+	who := e.subject.identity
+	switch {
+	case e.subject.session != nil:
+		return e.subject.session.Customer, nil
+	case e.client.App.Subject == Upstream:
+		return who.Subject, nil
+	case e.client.App.Subject == ByRule:
+		return e.client.App.Rules.Subject(ctx, e.input())
+	}
+	return pseudonym(salt, who.SubjectIssuer, who.Subject), nil
+}
+
+// checkPolicy asks the app's rules, on every renewal anew.
+func (e *evaluation) checkPolicy(ctx context.Context) error {
+	in := e.input()
+	if err := e.client.App.Rules.Admit(ctx, in); err != nil {
+		return err
+	}
+	e.record.Pass("admit", "true", "true")
+	claims, err := e.client.App.Rules.Claims(ctx, in)
+	if err != nil {
+		return err
+	}
+	e.claims = claims
+	return nil
+}
+
+func (e *evaluation) input() policy.Input {
+	return policy.Input{
+		Identity: e.subject.identity,
+		Client:   map[string]any{"id": e.client.ID, "type": string(e.client.Type), "app": e.client.App.Name},
+		Request: map[string]any{
+			"audience": e.audience, "scope": e.scope,
+			"conversation": e.req.Conversation, "origin": e.req.Credentials.Origin,
+		},
+	}
+}
+
+// salt returns the app's salt: the configured one, else the store's, which is read once.
+func (x *Exchanger) salt(ctx context.Context, app *App) ([]byte, error) {
+	if len(app.Salt) > 0 {
+		return app.Salt, nil
+	}
+	if known, ok := x.salts.Load(app.Sector); ok {
+		return known.([]byte), nil
+	}
+	candidate := make([]byte, saltSize)
+	rand.Read(candidate) //nolint:errcheck // never fails (crypto/rand)
+	salt, err := x.cfg.Store.Salt(ctx, app.Sector, candidate)
+	if err != nil {
+		return nil, err
+	}
+	x.salts.Store(app.Sector, salt)
+	return salt, nil
+}
+
+// pseudonym is unpadded base64url(HMAC-SHA-256(salt, space ‖ 0 ‖ subject)).
+func pseudonym(salt []byte, space, subject string) string {
+	mac := hmac.New(sha256.New, salt)
+	mac.Write([]byte(space))
+	mac.Write([]byte{0})
+	mac.Write([]byte(subject))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}

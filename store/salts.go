@@ -1,0 +1,39 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// salts is the [exchange.Store] over the records.
+type salts struct{ *Store }
+
+var errSaltThere = errors.New("sector has a salt")
+
+func (s salts) Salt(ctx context.Context, sector string, candidate []byte) ([]byte, error) {
+	key := []byte(sector)
+	salt, ok, err := s.salt(ctx, key)
+	if err != nil || ok {
+		return salt, err
+	}
+	value, err := s.seal(kindSalt, key, candidate)
+	if err != nil {
+		return nil, err
+	}
+	fresh := record{kind: kindSalt, key: key, expires: never, value: value}
+	err = s.apply(ctx, "put_salt", op{verb: create, record: fresh, otherwise: errSaltThere})
+	if err != nil && !errors.Is(err, errSaltThere) {
+		return nil, err
+	}
+	salt, _, err = s.salt(ctx, key) // ours, or that of a replica that was faster
+	return salt, err
+}
+
+func (s salts) salt(ctx context.Context, key []byte) (salt []byte, ok bool, err error) {
+	found, ok, err := s.get(ctx, kindSalt, key)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	err = s.open(found, &salt)
+	return salt, err == nil, err
+}

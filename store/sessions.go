@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"iter"
+
+	"chatpass/session"
+)
+
+// The index columns of a session.
+const (
+	byCustomer = iota
+	bySubject
+	byUpstreamSession
+)
+
+// pageSize is how many sessions are read at a time while listing.
+const pageSize = 100
+
+// sessions is the [session.Store] over the records.
+type sessions struct{ *Store }
+
+func (s sessions) Find(ctx context.Context, h session.Handle) (session.Session, error) {
+	found, ok, err := s.get(ctx, kindHandle, h[:])
+	if err != nil {
+		return session.Session{}, err
+	}
+	if !ok {
+		return session.Session{}, session.ErrNotFound
+	}
+	var sid string
+	if err := s.open(found, &sid); err != nil {
+		return session.Session{}, err
+	}
+	return s.Session(ctx, sid)
+}
+
+func (s sessions) Session(ctx context.Context, sid string) (session.Session, error) {
+	found, ok, err := s.get(ctx, kindSession, []byte(sid))
+	if err != nil {
+		return session.Session{}, err
+	}
+	if !ok {
+		return session.Session{}, session.ErrNotFound
+	}
+	return s.decode(found)
+}
+
+func (s sessions) Insert(ctx context.Context, fresh session.Session, b session.Birth) error {
+	row, err := s.encode(fresh)
+	if err != nil {
+		return err
+	}
+	handle := record{kind: kindHandle, key: b.Handle[:], expires: instant(b.Until)}
+	if handle.value, err = s.seal(kindHandle, handle.key, fresh.SID); err != nil {
+		return err
+	}
+	ops := s.notSignedOut(fresh)
+	if b.Txn != "" {
+		ops = append(ops, op{verb: take, record: record{kind: kindResult, key: s.resultKey(b.Txn)}, otherwise: session.ErrTaken})
+	}
+	ops = append(ops,
+		op{verb: create, record: row, otherwise: session.ErrExists},
+		op{verb: create, record: handle, otherwise: session.ErrExists})
+	return s.apply(ctx, "insert_session", ops...)
+}
+
+func (s sessions) Swap(ctx context.Context, changed session.Session) error {
+	row, err := s.encode(changed)
+	if err != nil {
+		return err
+	}
+	return s.apply(ctx, "swap_session", op{verb: swap, record: row, otherwise: session.ErrConflict})
+}
+
+func (s sessions) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {
+	all := s.scan(ctx, byCustomer, s.customer(app, customer))
+	return matching(all, func(at session.Session) bool { return at.App == app && at.Customer == customer })
+}
+
+func (s sessions) ByUpstream(ctx context.Context, m session.Marker) iter.Seq2[session.Session, error] {
+	speaks := func(at session.Session) bool {
+		who := at.Identity
+		return who.Issuer == m.Issuer &&
+			(m.Session == "" || m.Session == who.UpstreamSession) &&
+			(m.Subject == "" || m.Subject == who.UpstreamSubject)
+	}
+	switch {
+	case m.Session != "":
+		return matching(s.scan(ctx, byUpstreamSession, s.upstreamSession(m.Issuer, m.Session)), speaks)
+	case m.Subject != "":
+		return matching(s.scan(ctx, bySubject, s.subject(m.Issuer, m.Subject)), speaks)
+	}
+	return func(func(session.Session, error) bool) {} // it speaks of nobody
+}
+
+// scan yields the sessions of an index value. It reads page by page and holds nothing in between, so
+// that the caller may write while it goes on.
+func (s sessions) scan(ctx context.Context, column int, value []byte) iter.Seq2[session.Session, error] {
+	return func(yield func(session.Session, error) bool) {
+		next := page{kind: kindSession, column: column, value: value, after: []byte{}, limit: pageSize}
+		for {
+			rows, err := s.list(ctx, "list_sessions", next)
+			if err != nil {
+				yield(session.Session{}, err)
+				return
+			}
+			for _, row := range rows {
+				if at, err := s.decode(row); !yield(at, err) || err != nil {
+					return
+				}
+			}
+			if len(rows) < pageSize {
+				return
+			}
+			next.after = rows[len(rows)-1].key
+		}
+	}
+}
+
+func matching(all iter.Seq2[session.Session, error], want func(session.Session) bool) iter.Seq2[session.Session, error] {
+	return func(yield func(session.Session, error) bool) {
+		for at, err := range all {
+			if (err != nil || want(at)) && !yield(at, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s sessions) encode(at session.Session) (record, error) {
+	row := record{kind: kindSession, key: []byte(at.SID), version: at.Version, expires: instant(at.Expires)}
+	row.index[byCustomer] = s.customer(at.App, at.Customer)
+	row.index[bySubject] = s.subject(at.Identity.Issuer, at.Identity.UpstreamSubject)
+	if sid := at.Identity.UpstreamSession; sid != "" {
+		row.index[byUpstreamSession] = s.upstreamSession(at.Identity.Issuer, sid)
+	}
+	var err error
+	row.value, err = s.seal(kindSession, row.key, at)
+	return row, err
+}
+
+func (s sessions) decode(row record) (session.Session, error) {
+	var at session.Session
+	if err := s.open(row, &at); err != nil {
+		return session.Session{}, err
+	}
+	at.Version, at.Expires = row.version, moment(row.expires)
+	return at, nil
+}
+
+func (s sessions) customer(app, customer string) []byte { return s.sum("customer", app, customer) }
+
+func (s sessions) subject(issuer, subject string) []byte { return s.sum("subject", issuer, subject) }
+
+func (s sessions) upstreamSession(issuer, sid string) []byte {
+	return s.sum("upstream session", issuer, sid)
+}

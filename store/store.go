@@ -1,0 +1,195 @@
+// Package store is the one narrow persistence of the service. An engine keeps records and knows a few
+// conditional writes; everything else here is engine-neutral: typed views for sessions, keys and
+// salts, sealing of every value, and hashing of every personal key.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"chatpass/exchange"
+	"chatpass/identity"
+	"chatpass/keys"
+	"chatpass/seal"
+	"chatpass/session"
+)
+
+// Config is what a [Store] is made of.
+type Config struct {
+	// URL says where the data is: sqlite:PATH, the path of a file in a directory that exists.
+	URL string
+	// Sealer seals every value; another one than the store was made with is [ErrWrongMasterKey].
+	Sealer *seal.Sealer
+	// Now is the clock by which records expire. nil: time.Now.
+	Now func() time.Time
+	// Report is called after every operation with its name (one of about fifteen), how long it took
+	// and its error: nil, an answer such as [session.ErrNotFound], or an [identity.Outage]. It must
+	// be quick and may be called concurrently. nil: nobody listens.
+	Report func(op string, d time.Duration, err error)
+}
+
+// A Store keeps what the service must remember. It is safe for concurrent use, and other processes may
+// use the same data at the same time.
+//
+// Every method of it and of its views returns an [identity.Outage] with [identity.StoreUnavailable]
+// if the data could not be asked: also when the context ended first. A write that ended so may or may
+// not have been done; one that returned nil is durable.
+type Store struct {
+	cfg    Config
+	engine engine
+}
+
+// sweepEvery is the pause between two sweeps, sweepBatch what one deletes at a time, so that sign-ins
+// never wait long behind it.
+const (
+	sweepEvery = time.Minute
+	sweepBatch = 500
+)
+
+var errURL = errors.New("store must be sqlite:PATH, such as sqlite:/var/lib/chatpass/chatpass.db")
+
+// Open opens the store, makes it if it does not exist yet and brings its schema up to date. Its error
+// names what is wrong and what to do: [ErrWrongMasterKey], [ErrNewerSchema], a path that cannot be
+// used, or an [identity.Outage]. A store that could not be opened has not been changed.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	path, ok := strings.CutPrefix(cfg.URL, "sqlite:")
+	if !ok || path == "" {
+		return nil, errURL // without quoting it: such URLs hold passwords
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Report == nil {
+		cfg.Report = func(string, time.Duration, error) {}
+	}
+	s := &Store{cfg: cfg}
+	engine, err := openSQLite(ctx, sqliteConfig{path: path, now: cfg.Now, check: s.checkCanary})
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	s.engine = engine
+	if err := s.keepCanary(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), engine.close())
+	}
+	return s, nil
+}
+
+// Sessions is the view of the session room.
+func (s *Store) Sessions() session.Store { return sessions{s} }
+
+// Keys is the view of the key vault.
+func (s *Store) Keys() keys.Store { return ring{s} }
+
+// Salts is the view of the exchange.
+func (s *Store) Salts() exchange.Store { return salts{s} }
+
+// Ping returns nil if the store answers.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.observe("ping", func() error {
+		if err := s.engine.ping(ctx); err != nil {
+			return outage("ping", err)
+		}
+		return nil
+	})
+}
+
+// Run deletes expired records once a minute until ctx ends, then returns nil. What goes wrong is
+// reported as operation "sweep" and tried again.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			_, _ = s.Sweep(ctx)
+		}
+	}
+}
+
+// Sweep deletes the records that have expired, and returns how many they were.
+func (s *Store) Sweep(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		var n int
+		err := s.observe("sweep", func() (err error) {
+			if n, err = s.engine.sweep(ctx, sweepBatch); err != nil {
+				return outage("sweep", err)
+			}
+			return nil
+		})
+		total += n
+		if err != nil || n < sweepBatch {
+			return total, err
+		}
+	}
+}
+
+// Stats counts what has been written since the store was opened.
+type Stats struct {
+	// Writes is the number of units written, Commits the number of transactions that it took: with
+	// many writers at once they share one.
+	Writes, Commits int64
+}
+
+// Stats returns the counts so far.
+func (s *Store) Stats() Stats { return s.engine.stats() }
+
+// Close ends the store. Writes that have begun are finished; later calls of any method are outages.
+func (s *Store) Close() error {
+	if err := s.engine.close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// get returns the live record of a key, its value opened, and whether there is one.
+func (s *Store) get(ctx context.Context, k kind, key []byte) (found record, ok bool, err error) {
+	name := "get_" + string(k)
+	err = s.observe(name, func() error {
+		if found, ok, err = s.engine.get(ctx, k, key); err != nil {
+			return outage(name, err)
+		}
+		return nil
+	})
+	return found, ok, err
+}
+
+// apply does all ops or none; its error is the otherwise of the first op that could not be done.
+func (s *Store) apply(ctx context.Context, name string, ops ...op) error {
+	return s.observe(name, func() error {
+		unmet, err := s.engine.apply(ctx, ops)
+		if err != nil {
+			return outage(name, err)
+		}
+		if unmet >= 0 {
+			return ops[unmet].otherwise
+		}
+		return nil
+	})
+}
+
+func (s *Store) list(ctx context.Context, name string, p page) (found []record, err error) {
+	err = s.observe(name, func() error {
+		if found, err = s.engine.list(ctx, p); err != nil {
+			return outage(name, err)
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (s *Store) observe(name string, do func() error) error {
+	start := s.cfg.Now()
+	err := do()
+	s.cfg.Report(name, s.cfg.Now().Sub(start), err)
+	return err
+}
+
+func outage(name string, err error) error {
+	return &identity.Outage{Code: identity.StoreUnavailable, Err: fmt.Errorf("%s: %w", name, err)}
+}

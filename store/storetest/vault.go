@@ -1,0 +1,142 @@
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chatpass/exchange"
+	"chatpass/keys"
+)
+
+// Keys tests every promise of [keys.Store].
+func Keys(t *testing.T, open Opener[keys.Store]) {
+	for name, promise := range map[string]func(*testing.T, Opened[keys.Store], *Clock){
+		"a ring comes back as it was stored":       ringsComeBack,
+		"a swap needs the version it was read at":  ringsNeedTheVersion,
+		"one of many swaps, the first time too":    oneRacerSwapsRing,
+		"a ring stays, however much time goes by":  ringsStay,
+		"a destroyed private half does not return": destroyedKeysAreGone,
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := NewClock()
+			promise(t, open(t, clock), clock)
+		})
+	}
+}
+
+// Salts tests every promise of [exchange.Store].
+func Salts(t *testing.T, open Opener[exchange.Store]) {
+	clock := NewClock()
+	opened := open(t, clock)
+	salts := make([][]byte, racers)
+	for i, err := range race(func(racer int) (err error) {
+		salts[racer], err = opened.Doors[racer%len(opened.Doors)].Salt(t.Context(), "support", fmt.Append(nil, "candidate ", racer))
+		return err
+	}) {
+		if err != nil || !bytes.Equal(salts[i], salts[0]) || !bytes.HasPrefix(salts[i], []byte("candidate ")) {
+			t.Errorf("racer %d: got %q, %v; racer 0 got %q", i, salts[i], err, salts[0])
+		}
+	}
+	other, err := opened.Doors[0].Salt(t.Context(), "sales", []byte("other"))
+	if err != nil || string(other) != "other" {
+		t.Errorf("another sector: got %q, %v", other, err)
+	}
+	clock.Advance(50 * 365 * 24 * time.Hour)
+	if err := opened.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, door := range opened.Doors {
+		if got, err := door.Salt(t.Context(), "support", []byte("too late")); err != nil || !bytes.Equal(got, salts[0]) {
+			t.Errorf("after fifty years: got %q, %v, want %q", got, err, salts[0])
+		}
+	}
+}
+
+func ringsComeBack(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	wantRing(t, opened.Doors[0], keys.Snapshot{})
+	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now()), fullKey("two", clock.Now()), {KID: "bare"}}}
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	ring.Version = 1
+	for _, door := range opened.Doors {
+		wantRing(t, door, ring)
+	}
+}
+
+func ringsNeedTheVersion(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	store := opened.Doors[0]
+	wantErr(t, store.SwapRing(t.Context(), keys.Snapshot{Version: 1}), keys.ErrConflict)
+	var ring keys.Snapshot
+	for version := range int64(4) {
+		for _, wrong := range []int64{0, version - 1, version + 1} {
+			if wrong == version {
+				continue
+			}
+			lost := keys.Snapshot{Version: wrong, Keys: []keys.Record{fullKey("lost", clock.Now())}}
+			wantErr(t, store.SwapRing(t.Context(), lost), keys.ErrConflict)
+		}
+		wantRing(t, store, ring)
+		ring.Keys = append(ring.Keys, fullKey(fmt.Sprint("kid", version), clock.Now()))
+		wantErr(t, store.SwapRing(t.Context(), ring), nil)
+		ring.Version = version + 1
+		wantRing(t, store, ring)
+	}
+}
+
+func oneRacerSwapsRing(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	for version := range int64(5) {
+		errs := race(func(racer int) error {
+			mine := keys.Snapshot{Version: version, Keys: []keys.Record{fullKey(fmt.Sprint(racer), clock.Now())}}
+			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), mine)
+		})
+		oneWinner(t, errs, keys.ErrConflict)
+		for racer, err := range errs {
+			if err == nil {
+				won := keys.Snapshot{Version: version + 1, Keys: []keys.Record{fullKey(fmt.Sprint(racer), clock.Now())}}
+				wantRing(t, opened.Doors[0], won)
+			}
+		}
+	}
+}
+
+func ringsStay(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now())}}
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	clock.Advance(50 * 365 * 24 * time.Hour)
+	wantErr(t, opened.Sweep(t.Context()), nil)
+	ring.Version = 1
+	wantRing(t, opened.Doors[0], ring)
+}
+
+func destroyedKeysAreGone(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now())}}
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	ring.Version, ring.Keys[0].Private = 1, nil
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	ring.Version = 2
+	wantRing(t, opened.Doors[0], ring)
+}
+
+func wantRing(t *testing.T, store keys.Store, want keys.Snapshot) {
+	t.Helper()
+	got, err := store.Ring(t.Context())
+	if err != nil {
+		t.Errorf("read ring: %v", err)
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ring (-want +got):\n%s", diff)
+	}
+}
+
+func fullKey(kid string, now time.Time) keys.Record {
+	return keys.Record{
+		KID: kid, Class: "context", Algorithm: "ES256",
+		Public: []byte("public half of " + kid), Private: []byte("private half of " + kid),
+		Created: now, Published: now.Add(1), Activated: now.Add(2), Demoted: now.Add(3), Dropped: now.Add(4),
+		NotAfter: now.Add(time.Hour), Compromised: now.Add(5), Held: true,
+	}
+}

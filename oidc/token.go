@@ -1,0 +1,179 @@
+package oidc
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4/json"
+
+	"chatpass/identity"
+)
+
+const (
+	maxToken = 16 << 10
+	maxDepth = 32
+)
+
+// A token is a compact JWS (RFC 7515 §3.1), taken apart once. Nothing in it is verified yet.
+type token struct {
+	raw           string
+	alg, kid, typ string
+	payload       []byte
+	claims        claims
+	iss           string
+}
+
+// open takes a token apart, refusing it before it costs anything: no key is looked for and nothing is
+// fetched for a token that does not pass.
+func open(raw string) (token, error) {
+	t := token{raw: raw}
+	if len(raw) > maxToken {
+		return t, identity.Reject(identity.TooLarge, fmt.Sprintf("%d bytes", len(raw)), fmt.Sprintf("at most %d bytes", maxToken))
+	}
+	dots, clean := shape(raw)
+	if !clean || dots != 2 && dots != 4 {
+		return t, malformed("no compact JWS: two dots between base64url")
+	}
+	head, rest, _ := strings.Cut(raw, ".")
+	if err := t.readHeader(head); err != nil {
+		return t, err
+	}
+	if dots == 4 {
+		return t, identity.Reject(identity.HeaderUnsupported, "five parts, as of an encrypted token", "a signed token")
+	}
+	body, signature, _ := strings.Cut(rest, ".")
+	if _, err := decode(signature); err != nil || signature == "" {
+		return t, malformed("signature is not base64url")
+	}
+	if err := t.readPayload(body); err != nil {
+		return t, err
+	}
+	return t, nil
+}
+
+// shape counts the dots, and says whether all else is of the base64url alphabet. Go's decoder skips
+// line ends, and go-oidc skips all white space: two spellings of one token must not both be good.
+func shape(raw string) (dots int, clean bool) {
+	for _, c := range []byte(raw) {
+		switch {
+		case c == '.':
+			dots++
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return dots, false
+		}
+	}
+	return dots, true
+}
+
+func decode(part string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(part) }
+
+// readHeader reads the members that matter. Keys that a token brings along or points to (jwk, jku, x5c,
+// x5u) are not among them (RFC 8725 §3.10).
+func (t *token) readHeader(part string) error {
+	raw, err := decode(part)
+	if err != nil {
+		return malformed("header is not base64url")
+	}
+	header, err := unmarshal(raw)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"crit", "enc", "zip", "b64"} {
+		if _, there := header[name]; there {
+			return identity.Reject(identity.HeaderUnsupported, "header "+name, "none of crit, enc, zip, b64")
+		}
+	}
+	if err := firstError(
+		func() (err error) { t.alg, err = header.text("alg"); return },
+		func() (err error) { t.kid, err = header.text("kid"); return },
+		func() (err error) { t.typ, err = header.text("typ"); return },
+	); err != nil {
+		return err
+	}
+	if !asymmetric(t.alg) {
+		return identity.Reject(identity.AlgorithmNotAllowed, "algorithm "+clip(t.alg), "an asymmetric signature")
+	}
+	return nil
+}
+
+func (t *token) readPayload(part string) error {
+	var err error
+	if t.payload, err = decode(part); err != nil {
+		return malformed("payload is not base64url")
+	}
+	if t.claims, err = unmarshal(t.payload); err != nil {
+		return err
+	}
+	if tooDeep(map[string]any(t.claims), maxDepth) {
+		return malformed(fmt.Sprintf("payload is nested deeper than %d", maxDepth))
+	}
+	if name := t.claims.ambiguous(); name != "" {
+		return identity.Reject(identity.ClaimAmbiguous, "a name that differs from "+name+" in case only", "one spelling")
+	}
+	t.iss, err = t.claims.text("iss")
+	return err
+}
+
+// unmarshal reads a JSON object whose member names are distinct at every level (RFC 7515 §4, RFC 7519 §4).
+func unmarshal(raw []byte) (claims, error) {
+	if !utf8.Valid(raw) {
+		return nil, malformed("not UTF-8")
+	}
+	var value any
+	err := json.Unmarshal(raw, &value)
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, number := errors.AsType[*json.UnmarshalTypeError](err)
+	object, isObject := value.(map[string]any)
+	switch {
+	case syntax || number || err == nil && !isObject:
+		return nil, malformed("not a JSON object, or one with numbers out of range")
+	case err != nil:
+		return nil, identity.Reject(identity.ClaimAmbiguous, "a member name twice", "distinct member names")
+	}
+	return object, nil
+}
+
+func tooDeep(value any, left int) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if left == 0 || tooDeep(member, left-1) {
+				return true
+			}
+		}
+	case []any:
+		for _, element := range v {
+			if left == 0 || tooDeep(element, left-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isTyped says whether the header's typ is absent or one of types. Case does not matter, nor does the
+// prefix application/ (RFC 7515 §4.1.9).
+func (t token) isTyped(types ...string) bool {
+	if t.typ == "" {
+		return true
+	}
+	typ := strings.TrimPrefix(strings.ToLower(t.typ), "application/")
+	for _, want := range types {
+		if typ == want {
+			return true
+		}
+	}
+	return false
+}
+
+func malformed(measured string) error {
+	return identity.Reject(identity.MalformedToken, measured, "a well-formed token")
+}
+
+// clip makes a foreign string safe to show.
+func clip(s string) string { return strconv.Quote(s[:min(len(s), 64)]) }

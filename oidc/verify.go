@@ -1,0 +1,162 @@
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+
+	"chatpass/identity"
+	"chatpass/jwks"
+)
+
+// Verify says who an ID token presented by somebody speaks for (OpenID Connect Core 1.0 §3.1.3.7), on
+// the given terms. The nonce is not looked at: it belongs to whoever signed the person in.
+//
+// Its error is an [*identity.Rejection] if the token is at fault, and an [*identity.Outage] if the
+// issuer's keys had to be fetched and could not be. A rejection with code KeyUnknown that wraps a
+// [*jwks.UnknownKeyError] may be worth another try later, if that says so.
+func (g *Gate) Verify(ctx context.Context, raw string, terms identity.Terms) (identity.Identity, error) {
+	t, err := open(raw)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	is, err := g.choose(t, terms)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	who, _, err := is.readIDToken(ctx, t, false, terms.Accepts[is.cfg.Name])
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	limit := is.cfg.MaxTokenAge
+	if terms.MaxAge > 0 {
+		limit = min(limit, terms.MaxAge)
+	}
+	if err := is.checkAge(who.IssuedAt, limit); err != nil {
+		return identity.Identity{}, err
+	}
+	return who, nil
+}
+
+// choose returns the issuer that the token names, if the terms accept it. When one issuer is configured
+// several times, it is the entry whose accepted clients the token is for.
+func (g *Gate) choose(t token, terms identity.Terms) (*issuer, error) {
+	var chosen *issuer
+	for _, is := range g.issuers {
+		clients, accepted := terms.Accepts[is.cfg.Name]
+		if !accepted || !is.issues(t.iss) {
+			continue
+		}
+		if _, err := t.claims.party(clients); err == nil {
+			return is, nil
+		}
+		if chosen == nil {
+			chosen = is
+		}
+	}
+	if chosen == nil {
+		return nil, untrusted(t.iss)
+	}
+	return chosen, nil
+}
+
+func untrusted(iss string) error {
+	return identity.Reject(identity.IssuerNotTrusted, "issuer "+clip(iss), "an accepted issuer")
+}
+
+// readIDToken returns the identity that an ID token of this issuer speaks for. own is as in believe.
+func (is *issuer) readIDToken(ctx context.Context, t token, own bool, accepted []string) (identity.Identity, *gooidc.IDToken, error) {
+	if err := t.checkKind(); err != nil {
+		return identity.Identity{}, nil, err
+	}
+	var who identity.Identity
+	read, err := is.believe(ctx, t, own, func() (err error) {
+		who, err = is.identify(t.claims, accepted)
+		return err
+	})
+	return who, read, err
+}
+
+// believe checks the header and the signature, then what check checks, and last what go-oidc does. own
+// says that the token came straight from the issuer, which earns it a fresh look at the key set.
+func (is *issuer) believe(ctx context.Context, t token, own bool, check func() error) (*gooidc.IDToken, error) {
+	if !slices.Contains(is.cfg.Algorithms, t.alg) {
+		return nil, identity.Reject(identity.AlgorithmNotAllowed, "algorithm "+clip(t.alg), strings.Join(is.cfg.Algorithms, ", "))
+	}
+	keys, err := is.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set := &watchedKeySet{keys: keys, token: t, own: own, check: check}
+	verifier := gooidc.NewVerifier(t.iss, set, &gooidc.Config{
+		SupportedSigningAlgs: is.cfg.Algorithms,
+		SkipClientIDCheck:    true, // several clients may be accepted: identify
+		SkipExpiryCheck:      true, // it allows no skew: identify
+	})
+	believed, err := verifier.Verify(ctx, t.raw)
+	switch {
+	case set.err != nil:
+		return nil, set.err
+	case err != nil:
+		return nil, malformed("refused by a second reader")
+	}
+	return believed, nil
+}
+
+// A watchedKeySet finds the key, verifies the signature and makes our checks, as go-oidc's seam for key
+// sets. It remembers the error, which go-oidc flattens: an outage would look like a forgery.
+type watchedKeySet struct {
+	keys  *jwks.Set
+	token token
+	own   bool
+	check func() error
+	err   error
+}
+
+// VerifySignature implements [gooidc.KeySet].
+func (w *watchedKeySet) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
+	w.err = w.verify(ctx)
+	return w.token.payload, w.err
+}
+
+func (w *watchedKeySet) verify(ctx context.Context) error {
+	key, err := w.key(ctx)
+	if err != nil {
+		return err
+	}
+	signed, err := jose.ParseSignedCompact(w.token.raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(w.token.alg)})
+	if err != nil {
+		return malformed("header that go-jose cannot read")
+	}
+	payload, err := signed.Verify(key.Key)
+	if err != nil || !bytes.Equal(payload, w.token.payload) {
+		return identity.Reject(identity.SignatureInvalid, "signature does not verify", "a signature by key "+clip(key.KeyID))
+	}
+	return w.check()
+}
+
+func (w *watchedKeySet) key(ctx context.Context) (jose.JSONWebKey, error) {
+	key, err := w.keys.Key(ctx, w.token.kid, w.token.alg)
+	unknown, ok := errors.AsType[*jwks.UnknownKeyError](err)
+	if ok && unknown.CoolingDown && w.own {
+		if err = w.keys.Refresh(ctx); err == nil {
+			key, err = w.keys.Key(ctx, w.token.kid, w.token.alg)
+		}
+		unknown, ok = errors.AsType[*jwks.UnknownKeyError](err)
+	}
+	switch {
+	case ok:
+		return key, &identity.Rejection{
+			Code: identity.KeyUnknown, Measured: "key id " + clip(unknown.KID),
+			Required: "a single key of the issuer that fits " + w.token.alg, Err: err,
+		}
+	case err != nil:
+		return key, outage(err)
+	}
+	return key, nil
+}

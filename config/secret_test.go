@@ -1,0 +1,84 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chatpass/config"
+)
+
+func TestPasswordsInReferencesAreFine(t *testing.T) {
+	text := strings.Replace(minimal, "sqlite:/var/lib/chatpass/chatpass.db", "env:STORE", 1) + "proxy: env:PROXY\n"
+	cfg := mustRead(t, t.TempDir(), text)
+	if !strings.Contains(cfg.Store.Reveal(), "hunter2") || !strings.Contains(cfg.Proxy.Reveal(), "hunter2") {
+		t.Error("the values behind the references are not there")
+	}
+}
+
+func TestSecretsShowNothing(t *testing.T) {
+	cfg := mustRead(t, files(t), testdata(t, "good/complete.yaml")["testdata/good/complete.yaml"])
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p", "%10.3s"} {
+		fmt.Fprintf(&out, verb, cfg.MasterKey)
+		fmt.Fprintf(&out, verb, cfg.Store)
+		fmt.Fprintf(&out, verb, &cfg.Issuers[0])
+		fmt.Fprintf(&out, verb, *cfg)
+	}
+	fmt.Fprintln(&out, cfg.MasterKey.String(), cfg.MasterKey.GoString())
+	log := slog.New(slog.NewJSONHandler(&out, nil))
+	log.Info("x", "secret", cfg.MasterKey, "store", cfg.Store, "config", cfg)
+	text := slog.New(slog.NewTextHandler(&out, nil))
+	text.Info("x", "secret", cfg.MasterKey, "store", cfg.Store, "config", cfg)
+	encoded, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(encoded)
+	asText, err := cfg.MasterKey.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(asText)
+	for _, secret := range cfg.Secrets() {
+		value := secret.Reveal()
+		if strings.Contains(out.String(), value) || strings.Contains(out.String(), fmt.Sprintf("%x", value)) {
+			t.Errorf("shown: %s", value)
+		}
+	}
+	if n := len(cfg.Secrets()); n != 7 {
+		t.Errorf("%d secrets, want 7", n)
+	}
+	if got := fmt.Sprintf("%v|%q|%v", cfg.MasterKey, cfg.MasterKey, config.Secret{}); got != "[redacted]|[redacted]|" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	dir := files(t)
+	if err := os.Chmod(filepath.Join(dir, "master.json"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := mustRead(t, dir, `issuer: https://chat-auth.example.com
+store: sqlite:/var/lib/chatpass/chatpass.db
+master_key: file:DIR/master.json
+trusted_proxies: [10.0.0.0/8, 0.0.0.0/0, "::/0"]
+issuers:
+  corp: {issuer: https://login.example.com, client_id: chatpass}
+`+minimal[strings.Index(minimal, "apps:"):])
+	const want = `chatpass.yaml:3:13: master_key: file DIR/master.json may be read by everybody on this machine; run chmod o-r DIR/master.json
+chatpass.yaml:4:31: trusted_proxies[1]: believes X-Forwarded-* of everybody; write the networks of your proxies
+chatpass.yaml:4:43: trusted_proxies[2]: believes X-Forwarded-* of everybody; write the networks of your proxies
+chatpass.yaml:6:56: issuers.corp.client_id: has neither client_secret nor private_key; add one, unless the issuer knows us as a public client
+`
+	if diff := cmp.Diff(want, list(cfg.Advice(), dir)); diff != "" {
+		t.Error(diff)
+	}
+}

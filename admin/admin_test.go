@@ -1,0 +1,71 @@
+package admin_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"chatpass/admin"
+	"chatpass/decision"
+	"chatpass/identity"
+)
+
+func get(t *testing.T, h http.Handler, path string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, w.Body.String()
+}
+
+func TestReadyFollowsWhatCanBeIssued(t *testing.T) {
+	var missing error
+	h := admin.Handler(admin.Config{Ready: func() error { return missing }, Metrics: admin.NewMetrics()})
+	if status, _ := get(t, h, "/readyz"); status != http.StatusOK {
+		t.Errorf("ready: %d", status)
+	}
+	missing = errors.New("no signing key is in lease")
+	if status, body := get(t, h, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "no signing key is in lease") {
+		t.Errorf("not ready: %d %s", status, body)
+	}
+	if status, _ := get(t, h, "/livez"); status != http.StatusOK {
+		t.Errorf("a process that cannot issue is alive all the same: %d", status)
+	}
+}
+
+func TestMetricsHaveTheContractsNames(t *testing.T) {
+	m := admin.NewMetrics()
+	m.Decision(&decision.Decision{App: "support", Verb: "exchange", Outcome: decision.Refused, Code: identity.TokenExpired})
+	m.Request("/oauth2/token", 400, time.Millisecond)
+	m.Store("find", time.Millisecond, nil)
+	m.Fetch("corp", errors.New("away"))
+	m.Fetch("good", nil)
+	m.Watch(admin.Gauge{Name: "chatpass_issuer_keys_age_seconds", Help: "h", Label: "issuer", Read: func() map[string]float64 { return map[string]float64{"corp": 7} }})
+	_, body := get(t, admin.Handler(admin.Config{Metrics: m}), "/metrics")
+	for _, want := range []string{
+		`chatpass_decisions_total{app="support",outcome="refused",verb="exchange"} 1`,
+		`chatpass_refusals_total{code="CP-205"} 1`,
+		`chatpass_request_seconds_count{route="/oauth2/token",status="400"} 1`,
+		`chatpass_store_seconds_count{op="find"} 1`,
+		`chatpass_issuer_fetch_failures_total{issuer="corp"} 1`,
+		`chatpass_issuer_keys_age_seconds{issuer="corp"} 7`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	if strings.Contains(body, `issuer="good"`) {
+		t.Error("a good fetch counts as a failure")
+	}
+}
+
+func TestHeapIsShownOnlyWhenAskedFor(t *testing.T) {
+	for asked, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		h := admin.Handler(admin.Config{Metrics: admin.NewMetrics(), Pprof: asked})
+		if status, _ := get(t, h, "/debug/pprof/"); status != want {
+			t.Errorf("pprof asked for: %v, got %d, want %d", asked, status, want)
+		}
+	}
+}

@@ -20,31 +20,23 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to insert, remove, replace or swap with their neighbour to make a
-// into b (optimal string alignment).
+// distance is the number of letters to insert, remove or replace to make a into b (Levenshtein).
 func distance(a, b string) int {
-	var before []int
 	last := make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
 	}
-	for i := 1; i <= len(a); i++ {
+	for i := range len(a) {
 		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+differ(a[i-1], b[j-1]))
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := last[j]
+			if a[i] != b[j] {
+				replaced++
 			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, replaced)
 		}
-		before, last = last, row
+		last = row
 	}
 	return last[len(b)]
-}
-
-func differ(a, b byte) int {
-	if a == b {
-		return 0
-	}
-	return 1
 }

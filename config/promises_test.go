@@ -121,6 +121,7 @@ func TestDerivedValues(t *testing.T) {
 		{"subject issuer is the issuer", google.SubjectIssuer, "https://accounts.google.com"},
 		{"sector is the app's name", support.SubjectSector, "support"},
 		{"site_absolute: subject", support.Session.SiteAbsolute, config.SiteAbsolute{Subject: true}},
+		{"default in a list", support.Actors[0].Lifetime, 2 * time.Minute},
 		{"a duration of 0", support.DegradedRenewal, time.Duration(0)},
 		{"short form", support.Claims["groups"], config.Mapping{From: "groups", Prefix: "chat-", Strip: true}},
 		{"block text", support.Claims["https://example.com/tier"].Expr, "'gold' in claims.groups ?\n  'gold' : 'standard'\n"},
@@ -150,6 +151,17 @@ func TestShortLifetimesStayPositive(t *testing.T) {
 		if (len(faults) == 0) != ok {
 			t.Errorf("%s: faults %v, want none: %t", value, faults, ok)
 		}
+	}
+}
+
+func TestLongListsAreFine(t *testing.T) {
+	var scopes strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&scopes, "      - chat:%d\n", i)
+	}
+	cfg := mustRead(t, t.TempDir(), minimal+"    scopes:\n"+scopes.String())
+	if got := cfg.Apps[0].Scopes; len(got) != 100 || got[99] != "chat:99" {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -52,6 +52,9 @@ func fromFile(path string) (string, problem) {
 		return "", problem{fmt.Sprintf("file %s is not an absolute path", label(path)), "write file:/path"}
 	}
 	value, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", problem{fmt.Sprintf("file %s does not exist", label(path)), "make it (a master key with `chatpass secret new -o FILE`), or name another file"}
+	}
 	if err != nil {
 		return "", problem{fmt.Sprintf("file %s cannot be read: %v", label(path), err), "make it readable for the service, or name another file"}
 	}

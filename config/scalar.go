@@ -102,9 +102,13 @@ func label(text string) string {
 	return q
 }
 
-// quoted returns foreign text in quotes, safe to show, cut after 64 bytes.
+// quoted returns foreign text in quotes, safe to show, cut after 64 bytes; an absolute path, which
+// helps only as a whole, after 255.
 func quoted(text string) string {
-	const most = 64
+	most := 64
+	if strings.HasPrefix(text, "/") {
+		most = 255
+	}
 	if len(text) > most {
 		return strconv.QuoteToGraphic(strings.ToValidUTF8(text[:most], "")) + "…"
 	}

@@ -19,6 +19,7 @@ import (
 	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
+	"chatpass/jwks"
 	"chatpass/policy"
 	"chatpass/seal"
 	"chatpass/session"
@@ -31,16 +32,23 @@ type house struct {
 	*exchange.Exchanger
 	sessions *session.Sessions
 	now      time.Time
-	people   people
+	verifier *verifier
+	people   map[string]identity.Identity // the verifier's
 	pen      *pen
 	audit    []decision.Decision
 }
 
-// people believes the tokens it knows.
-type people map[string]identity.Identity
+// verifier believes the tokens of the people it knows.
+type verifier struct {
+	people map[string]identity.Identity
+	err    error // instead of an answer
+}
 
-func (p people) Verify(_ context.Context, token string, terms identity.Terms) (identity.Identity, error) {
-	who, ok := p[token]
+func (v *verifier) Verify(_ context.Context, token string, terms identity.Terms) (identity.Identity, error) {
+	if v.err != nil {
+		return identity.Identity{}, v.err
+	}
+	who, ok := v.people[token]
 	if !ok {
 		return identity.Identity{}, identity.Reject(identity.SignatureInvalid, "a signature", "the issuer's")
 	}
@@ -102,7 +110,8 @@ func apps(t testing.TB) []exchange.App {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), people: people{}, pen: &pen{}}
+	h := &house{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), people: map[string]identity.Identity{}, pen: &pen{}}
+	h.verifier = &verifier{people: h.people}
 	master, err := seal.NewMasterKey()
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +129,7 @@ func newHouse(t testing.TB) *house {
 	h.sessions = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text})
 	h.Exchanger, err = exchange.New(exchange.Config{
 		Issuer: "https://chat-auth", Apps: apps(t), Sessions: h.sessions,
-		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.people},
+		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
 		Signer:    h.pen, Store: st.Salts(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
 	})
@@ -396,6 +405,19 @@ func TestFailureUsesNothingUp(t *testing.T) {
 	h.pen.err = nil
 	if _, err := h.Exchange(t.Context(), ask()); err != nil {
 		t.Errorf("after the outage: %v", err)
+	}
+}
+
+func TestNewKeyOfAnIssuerIsWorthAnotherTry(t *testing.T) {
+	for cooling, want := range map[bool]bool{true: true, false: false} {
+		h := newHouse(t)
+		h.people["ada.id.token"] = identity.Identity{}
+		h.verifier.err = &identity.Rejection{Code: identity.KeyUnknown, Err: &jwks.UnknownKeyError{KID: "k9", CoolingDown: cooling}}
+		_, err := h.Exchange(t.Context(), ask())
+		refusal, ok := errors.AsType[*exchange.Error](err)
+		if !ok || refusal.Code != identity.KeyUnknown || (refusal.RetryAfter > 0) != want {
+			t.Errorf("cooling down %v: got %+v, %v", cooling, refusal, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chatpass/identity"
+	"chatpass/jwks"
 )
 
 // Error is a refusal the client may hear. Every other error is ours to keep.
@@ -47,12 +48,20 @@ func (u *Undecided) Error() string { return u.Err.Error() }
 // Unwrap returns the failure.
 func (u *Undecided) Unwrap() error { return u.Err }
 
+// coolDown is how long to wait for a key that its issuer may have published just now.
+const coolDown = 5 * time.Second
+
 // asRefusal turns a token's fault into a refusal, and leaves every other error as it is.
 func asRefusal(err error) error {
-	if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
-		return &Error{Code: rejection.Code, Err: err}
+	rejection, ok := errors.AsType[*identity.Rejection](err)
+	if !ok {
+		return err
 	}
-	return err
+	refusal := &Error{Code: rejection.Code, Err: err}
+	if unknown, ok := errors.AsType[*jwks.UnknownKeyError](err); ok && unknown.CoolingDown {
+		refusal.RetryAfter = coolDown
+	}
+	return refusal
 }
 
 // A Retry says what the client can do about a refusal.

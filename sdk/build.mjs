@@ -1,0 +1,53 @@
+// Builds dist/: the module, the classic script, their source maps and the types. The output is committed,
+// so that neither Go nor a page needs Node; a test builds again and compares.
+import { build } from 'esbuild';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/** Bundles the source. @returns {Promise<Map<string, string>>} file name → content */
+async function bundle(name, options) {
+  const { outputFiles } = await build({
+    absWorkingDir: here,
+    entryPoints: ['src/chatpass.js'],
+    outfile: 'dist/' + name,
+    bundle: true,
+    minify: true,
+    sourcemap: true,
+    target: 'es2022',
+    write: false,
+    ...options,
+  });
+  return new Map(outputFiles.map(f => [f.path.slice(f.path.lastIndexOf('/') + 1), f.text]));
+}
+
+/** Checks the types and returns those of the public module. Throws with the compiler's words. */
+function types() {
+  const out = mkdtempSync(join(tmpdir(), 'chatpass-types-'));
+  try {
+    execFileSync(join(here, 'node_modules/.bin/tsc'), ['-p', here, '--outDir', out], { encoding: 'utf8', stdio: 'pipe' });
+    return readFileSync(join(out, 'chatpass.d.ts'), 'utf8');
+  } catch (e) {
+    throw new Error('types: ' + (e.stdout || e.message));
+  } finally {
+    rmSync(out, { recursive: true });
+  }
+}
+
+/** Everything that belongs into dist/. @returns {Promise<Map<string, string>>} file name → content */
+export async function output() {
+  return new Map([
+    ...(await bundle('chatpass.js', { format: 'esm' })),
+    ...(await bundle('chatpass.iife.js', { format: 'iife', globalName: 'Chatpass' })),
+    ['chatpass.d.ts', types()],
+  ]);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  mkdirSync(join(here, 'dist'), { recursive: true });
+  for (const [name, text] of await output()) writeFileSync(join(here, 'dist', name), text);
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatpass/exchange"
+	"chatpass/identity"
+)
+
+// A handler answers a request, or returns why it cannot.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// verbs are the methods a path serves. HEAD goes wherever GET does.
+type verbs map[string]handler
+
+type requestIDKey struct{}
+
+// requestID is the X-Request-Id of the answer to r.
+func requestID(r *http.Request) string {
+	id, _ := r.Context().Value(requestIDKey{}).(string)
+	return id
+}
+
+// observe gives every answer what every answer has, and reports it.
+func (s *Server) observe(route string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, begun := s.cfg.NewID(), s.cfg.Now()
+		header := w.Header()
+		header.Set("X-Request-Id", id)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-store")
+		header.Set("Cross-Origin-Resource-Policy", "same-site")
+		if strings.HasPrefix(s.origin, "https:") {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		h.ServeHTTP(watched, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+		if s.cfg.Report != nil {
+			s.cfg.Report(route, watched.status, s.cfg.Now().Sub(begun))
+		}
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// methods serves a path's methods, and answers what they return.
+func (s *Server) methods(served verbs) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		h, ok := served[method]
+		if !ok {
+			s.notServed(w, r, served)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := h(w, r); err != nil {
+			s.answerError(w, r, err)
+		}
+	})
+}
+
+func (s *Server) notServed(w http.ResponseWriter, r *http.Request, served verbs) {
+	refusal := exchange.Refuse(identity.MethodNotAllowed, "this method is not served here")
+	if len(served) == 0 {
+		f := s.fault(r, refusal)
+		f.status, f.description = http.StatusNotFound, "there is nothing at this path"
+		s.writeError(w, r, f)
+		return
+	}
+	allow := []string{}
+	for method := range served {
+		allow = append(allow, method)
+		if method == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	s.answerError(w, r, refusal)
+}
+
+// answerError is the one place where an error meets HTTP.
+func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	s.writeError(w, r, s.fault(r, err))
+}
+
+// A fault is an error as the client sees it.
+type fault struct {
+	error
+	code        identity.Code
+	status      int
+	description string
+	decision    string
+	retryAfter  time.Duration
+}
+
+func (s *Server) fault(r *http.Request, err error) fault {
+	f := fault{error: err, code: identity.Internal}
+	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
+		f.code, f.description, f.decision, f.retryAfter = refusal.Code, refusal.Description, refusal.Decision, refusal.RetryAfter
+	} else if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
+		f.code = rejection.Code
+	} else if outage, ok := errors.AsType[*identity.Outage](err); ok {
+		f.code = outage.Code
+	}
+	if undecided, ok := errors.AsType[*exchange.Undecided](err); ok {
+		f.decision = undecided.Decision
+	}
+	if f.decision == "" { // refused before anybody could decide
+		record := s.record(r, "request", "", "")
+		s.conclude(r, record, err)
+		f.decision = record.ID
+	}
+	f.status = exchange.Lookup(f.code).Status
+	if errors.Is(err, errMediaType) {
+		f.status = http.StatusUnsupportedMediaType
+	}
+	s.logFault(r, f)
+	return f
+}
+
+// logFault keeps the cause. That of a no is in the decision's audit line already.
+func (s *Server) logFault(r *http.Request, f fault) {
+	level, text := slog.LevelDebug, "request refused"
+	if r.Context().Err() != nil {
+		text = "client went away"
+	} else if f.status >= http.StatusInternalServerError {
+		level, text = slog.LevelError, "request failed"
+	}
+	s.cfg.Log.LogAttrs(r.Context(), level, text,
+		slog.String("route", r.Pattern), slog.String("code", string(f.code)), slog.String("decision", f.decision),
+		slog.String("request_id", requestID(r)), slog.String("cause", f.Error()))
+}
+
+// errorBody is the one body of every error (the contract's refusals).
+type errorBody struct {
+	Error       string         `json:"error"`
+	Description string         `json:"error_description"`
+	Code        identity.Code  `json:"code"`
+	Decision    string         `json:"decision"`
+	Reason      string         `json:"reason"`
+	Retry       exchange.Retry `json:"retry"`
+	RetryAfter  *int           `json:"retry_after"`
+	RequestID   string         `json:"request_id"`
+	Login       *struct{}      `json:"login"`
+}
+
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, f fault) {
+	row := exchange.Lookup(f.code)
+	body := errorBody{
+		Error: row.OAuth, Description: f.description, Code: f.code, Decision: f.decision,
+		Reason: row.Reason, Retry: row.Retry, RequestID: requestID(r),
+	}
+	if body.Description == "" {
+		body.Description = row.Description
+	}
+	body.Description = speakable(body.Description)
+	if f.retryAfter > 0 {
+		body.Retry = exchange.RetryLater
+	}
+	if body.Retry == exchange.RetryLater {
+		seconds := s.retryAfter(f)
+		body.RetryAfter = &seconds
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
+	if f.code == identity.OriginNotAllowed { // a page that may not ask may not read the answer either
+		w.Header().Del("Access-Control-Allow-Origin")
+		w.Header().Del("Access-Control-Allow-Credentials")
+	}
+	if f.code == identity.ClientAuthentication && r.Header.Get("Authorization") != "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="chatpass"`) // RFC 6749 §5.2
+	}
+	writeJSON(w, f.status, body)
+}
+
+// retryAfter is what the refusal asks for, else 2 to 10 s, spread so that not all come back at once.
+func (s *Server) retryAfter(f fault) int {
+	if f.retryAfter > 0 {
+		return int(math.Ceil(f.retryAfter.Seconds()))
+	}
+	return 2 + int(8*s.cfg.Random())
+}
+
+// speakable keeps to the characters of an error_description (RFC 6749 §5.2).
+func speakable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < 0x20 || r > 0x7e:
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(true)
+	_ = encoder.Encode(body) // the client has gone: there is nobody left to tell
+}

@@ -1,0 +1,148 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"chatpass/exchange"
+	"chatpass/identity"
+	"chatpass/session"
+)
+
+// markerLifetime is how long a sign-out keeps older tokens from beginning a session: a day, and never
+// less than the greatest age of a token anybody may accept.
+const markerLifetime = 25 * time.Hour
+
+// logout is E8: the person signs out of the chat, and of the issuer too if the scope is "global". It is
+// also a success if nobody was signed in.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		ClientID string `json:"client_id"`
+		Scope    string `json:"scope"`
+		ReturnTo string `json:"return_to"`
+	}
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	call, err := s.checkPage(r, body.ClientID)
+	if err != nil {
+		return err
+	}
+	app := call.client.App
+	if body.ReturnTo != "" && !slices.Contains(app.ReturnTo, body.ReturnTo) {
+		return exchange.Refuse(identity.ParameterUnsupported, "return_to is not one of this app's return_to URLs")
+	}
+	for _, t := range s.transactions(r) { // a sign-in under way must not sign the person in again
+		if t.App == app.Name {
+			dropCookie(w, transactionName(t.Txn), http.SameSiteLaxMode)
+		}
+	}
+	dropCookie(w, sessionCookie+app.Name, http.SameSiteStrictMode)
+	ended, err := s.cfg.Sessions.SignOut(r.Context(), app.Name, sessionOf(r, app.Name))
+	if errors.Is(err, session.ErrNotFound) {
+		writeJSON(w, http.StatusOK, logoutAnswer{})
+		return nil
+	}
+	record := s.record(r, "sign-out", app.Name, call.client.ID)
+	record.IDP, record.Customer, record.SID = ended.Identity.IDP, ended.Customer, ended.SID
+	if err := s.conclude(r, record, err); err != nil {
+		return err
+	}
+	return s.answerLogout(w, ended, body.Scope == "global", body.ReturnTo)
+}
+
+// logoutAnswer names the address that signs the person out of the issuer too; null for none.
+type logoutAnswer struct {
+	EndSessionURL *string `json:"end_session_url"`
+}
+
+func (s *Server) answerLogout(w http.ResponseWriter, ended session.Session, global bool, returnTo string) error {
+	if !global {
+		writeJSON(w, http.StatusOK, logoutAnswer{})
+		return nil
+	}
+	ticket, err := s.cfg.Sessions.SealTicket(session.Ticket{SID: ended.SID, ReturnTo: returnTo})
+	if err != nil {
+		return err
+	}
+	start := s.cfg.Issuer + "/v1/logout/start?" + url.Values{"l": {ticket}}.Encode()
+	writeJSON(w, http.StatusOK, logoutAnswer{&start})
+	return nil
+}
+
+// startLogout leads the browser to the issuer's sign-out (OpenID Connect RP-Initiated Logout 1.0 §2),
+// once per ticket.
+func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
+	ended, ticket, err := s.cfg.Sessions.UseTicket(r.Context(), r.URL.Query().Get("l"))
+	if err != nil {
+		s.showProblem(w, r, err)
+		return nil
+	}
+	state, err := s.cfg.Sessions.SealTicket(ticket)
+	if err != nil {
+		return err
+	}
+	callback := s.cfg.Issuer + "/v1/logout/callback"
+	issuerURL, err := s.cfg.Gate.EndSession(r.Context(), ended.Identity.IDP, ended.IDToken, callback, state)
+	if err != nil {
+		s.showProblem(w, r, err)
+		return nil
+	}
+	if issuerURL == "" { // the issuer cannot be signed out of: what we could do is done
+		s.endLogout(w, r, ticket)
+		return nil
+	}
+	http.Redirect(w, r, issuerURL, http.StatusFound)
+	return nil
+}
+
+// finishLogout is where the issuer sends the browser after its sign-out. Without our state nothing it
+// says is believed.
+func (s *Server) finishLogout(w http.ResponseWriter, r *http.Request) error {
+	ticket, err := s.cfg.Sessions.OpenTicket(r.URL.Query().Get("state"))
+	if err != nil {
+		ticket = session.Ticket{}
+	}
+	s.endLogout(w, r, ticket)
+	return nil
+}
+
+func (s *Server) endLogout(w http.ResponseWriter, r *http.Request, ticket session.Ticket) {
+	if ticket.ReturnTo == "" {
+		s.pages.show(w, s.pages.signedOut())
+		return
+	}
+	http.Redirect(w, r, ticket.ReturnTo, http.StatusFound)
+}
+
+// backchannelLogout is E9: an issuer tells that a person signed out (OpenID Connect Back-Channel
+// Logout 1.0 §2.5). All is stored before the answer.
+func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(r)
+	if err != nil {
+		return err
+	}
+	token := form.Get("logout_token")
+	if token == "" {
+		return exchange.Refuse(identity.ParameterMissing, "logout_token is missing")
+	}
+	idp := r.PathValue("issuer")
+	said, err := s.cfg.Gate.VerifyLogout(r.Context(), idp, token)
+	record := s.record(r, "logout-token", "", "")
+	record.IDP = idp
+	if err == nil {
+		marker := session.Marker{
+			Issuer: said.Issuer, Session: said.Session, Subject: said.Subject,
+			Before: said.IssuedAt, Expires: s.cfg.Now().Add(markerLifetime),
+		}
+		_, err = s.cfg.Sessions.Logout(r.Context(), marker, said.JTI, said.Expires)
+	}
+	if err := s.conclude(r, record, err); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}

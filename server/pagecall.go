@@ -1,0 +1,65 @@
+package server
+
+import (
+	"net/http"
+
+	"chatpass/exchange"
+	"chatpass/identity"
+)
+
+// sdkHeader is sent by our browser SDK alone. A page of another origin can only send it after a
+// preflight that we refuse.
+const sdkHeader = "X-Chatpass-Client"
+
+// pageCall is a call that a page makes with its visitor's cookies, checked to come from such a page.
+type pageCall struct {
+	client *exchange.Client
+	origin string
+}
+
+// credentials is what the exchange wants to know of the caller.
+func (c pageCall) credentials() exchange.Credentials {
+	return exchange.Credentials{ClientID: c.client.ID, Origin: c.origin}
+}
+
+// checkPage holds a cookie-bearing request against the rules that keep other sites from acting in a
+// visitor's browser: the SDK's header, fetch metadata where the browser sends it, and the origin.
+func (s *Server) checkPage(r *http.Request, clientID string) (pageCall, error) {
+	if r.Header.Get(sdkHeader) == "" {
+		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "the header X-Chatpass-Client is missing")
+	}
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "", "same-origin", "same-site":
+	default:
+		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "the page lies on another site than this service: browsers keep its cookie away from it")
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "", "cors", "same-origin":
+	default:
+		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "this endpoint answers scripts only")
+	}
+	call := pageCall{origin: s.originOf(r)}
+	if call.origin == "" {
+		return pageCall{}, exchange.Refuse(identity.OriginNotAllowed, "the Origin header is missing")
+	}
+	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: clientID, Origin: call.origin})
+	if err != nil {
+		return pageCall{}, err
+	}
+	if client.Type != exchange.Browser {
+		return pageCall{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients have sessions here")
+	}
+	call.client = client
+	return call, nil
+}
+
+// originOf is the request's Origin. A GET of a page on our own origin has none: browsers leave it out.
+func (s *Server) originOf(r *http.Request) string {
+	origin := r.Header.Get("Origin")
+	if origin == "" && r.Method == http.MethodGet {
+		if site := r.Header.Get("Sec-Fetch-Site"); site == "" || site == "same-origin" {
+			return s.origin
+		}
+	}
+	return origin
+}

@@ -1,0 +1,106 @@
+// Package server is the front door: it reads requests, asks one room, and writes answers. All public
+// HTTP, cookies and CORS are here.
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"chatpass/decision"
+	"chatpass/exchange"
+	"chatpass/keys"
+	"chatpass/oidc"
+	"chatpass/session"
+)
+
+// Config is what a [Server] is made of.
+type Config struct {
+	Issuer    string // our issuer URL; every endpoint lies under its path
+	Exchanger *exchange.Exchanger
+	Gate      *oidc.Gate
+	Sessions  *session.Sessions
+	Ring      *keys.Ring
+	Log       *slog.Logger
+	// Audit is told of sign-ins, sign-outs and logout tokens; the exchanger tells of the rest.
+	Audit func(*http.Request, *decision.Decision)
+	Now   func() time.Time
+	NewID func() string
+	// Random returns a number in [0, 1) that spreads retries; it guards nothing.
+	Random func() float64
+	// JWKSMaxAge is how long verifiers may keep the key set.
+	JWKSMaxAge time.Duration
+	// ContextsPerMinute limits the contexts of one session; 0: no limit.
+	ContextsPerMinute int
+	// Report is told of every request served; may be nil.
+	Report func(route string, status int, took time.Duration)
+}
+
+// A Server is the public HTTP surface. It is safe for concurrent use.
+type Server struct {
+	cfg     Config
+	base    string // path of the issuer URL, without trailing slash
+	origin  string // origin of the issuer URL
+	origins map[string]bool
+	limits  *limiter
+	pages   *pages
+}
+
+// New returns the front door of the given rooms.
+func New(cfg Config) (*Server, error) {
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("parse issuer: %w", err)
+	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, err
+	}
+	limits, err := newLimiter(cfg.ContextsPerMinute, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, base: strings.TrimSuffix(issuer.Path, "/"), origin: issuer.Scheme + "://" + issuer.Host,
+		origins: map[string]bool{}, limits: limits, pages: pages,
+	}
+	for _, app := range cfg.Exchanger.Apps() {
+		for _, origin := range app.Origins {
+			s.origins[origin] = true
+		}
+	}
+	return s, nil
+}
+
+// Handler is the whole surface of the service.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	route := func(path string, h http.Handler) { mux.Handle(s.base+path, s.observe(path, h)) }
+
+	route("/oauth2/token", s.forClients(s.methods(verbs{"POST": s.token})))
+
+	route("/v1/login/start", s.methods(verbs{"GET": s.startLogin}))
+	route("/v1/login/callback/{issuer}", s.methods(verbs{"GET": s.finishLogin}))
+	route("/v1/login/status", s.forPages(s.methods(verbs{"POST": s.loginStatus})))
+	route("/v1/session", s.forPages(s.methods(verbs{"POST": s.claimSession, "GET": s.showSession})))
+	route("/v1/context", s.forPages(s.methods(verbs{"POST": s.giveContext})))
+	route("/v1/logout", s.forPages(s.methods(verbs{"POST": s.logout})))
+	route("/v1/logout/start", s.methods(verbs{"GET": s.startLogout}))
+	route("/v1/logout/callback", s.methods(verbs{"GET": s.finishLogout}))
+	route("/v1/backchannel-logout/{issuer}", s.methods(verbs{"POST": s.backchannelLogout}))
+
+	route("/.well-known/jwks.json", s.forAll(s.methods(verbs{"GET": s.keySet})))
+	metadata := s.forAll(s.methods(verbs{"GET": s.metadata}))
+	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
+		route("/.well-known/"+name, metadata)
+		if s.base != "" { // RFC 8414 §3.1 puts the issuer's path last, OpenID Connect Discovery 1.0 §4 first
+			mux.Handle("/.well-known/"+name+s.base, s.observe("/.well-known/"+name, metadata))
+		}
+	}
+	route("/sdk/{version}/{file}", s.forAll(s.methods(verbs{"GET": s.sdkFile})))
+	mux.Handle("/", s.observe("", s.methods(verbs{})))
+	return mux
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"chatpass/exchange"
+	"chatpass/identity"
+	"chatpass/session"
+)
+
+// maxWait is the longest a page may wait for its sign-in in one request.
+const maxWait = 25 * time.Second
+
+// loginStatus is E3: a page asks how its sign-in stands, where the popup could not tell it.
+func (s *Server) loginStatus(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		ClientID string `json:"client_id"`
+		Txn      string `json:"txn"`
+		Verifier string `json:"verifier"`
+		Wait     int    `json:"wait"`
+	}
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	if _, err := s.checkPage(r, body.ClientID); err != nil {
+		return err
+	}
+	if !txnShape.MatchString(body.Txn) || body.Verifier == "" {
+		return exchange.Refuse(identity.ParameterMissing, "txn and verifier are those that the sign-in was started with")
+	}
+	wait := min(max(0, time.Duration(body.Wait)*time.Second), maxWait)
+	progress, err := s.cfg.Sessions.Progress(r.Context(), body.Txn, body.Verifier, wait)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Status session.ProgressState `json:"status"`
+		Error  string                `json:"error,omitempty"`
+	}{progress.State, progress.Error})
+	return nil
+}
+
+// claimSession is E4: the page that started a sign-in claims its result, and gets a session with a
+// first context.
+func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		ClientID         string `json:"client_id"`
+		Txn              string `json:"txn"`
+		Verifier         string `json:"verifier"`
+		ExpectedCustomer string `json:"expected_customer"`
+	}
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	call, err := s.checkPage(r, body.ClientID)
+	if err != nil {
+		return err
+	}
+	if !txnShape.MatchString(body.Txn) || body.Verifier == "" {
+		return exchange.Refuse(identity.ParameterMissing, "txn and verifier are those that the sign-in was started with")
+	}
+	issued, err := s.cfg.Exchanger.Exchange(r.Context(), exchange.Request{
+		RequestID: requestID(r), Credentials: call.credentials(), SubjectTokenType: exchange.SignIn,
+		Claim: session.Claim{
+			Cookie: sealedTransaction(r, body.Txn), Txn: body.Txn, Verifier: body.Verifier,
+			Client: call.client.ID, Origin: call.origin,
+		},
+		ExpectedCustomer: body.ExpectedCustomer,
+		Replaces:         sessionOf(r, call.client.App.Name), Active: true,
+	})
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	setSession(w, call.client.App, issued.Cookie, issued.Session.Left(now))
+	dropCookie(w, transactionName(body.Txn), http.SameSiteLaxMode)
+	writeJSON(w, http.StatusCreated, describe(issued, now))
+	return nil
+}
+
+// showSession is E5: is anybody signed in? It is no activity, and no error if nobody is.
+func (s *Server) showSession(w http.ResponseWriter, r *http.Request) error {
+	call, err := s.checkPage(r, r.URL.Query().Get("client_id"))
+	if err != nil {
+		return err
+	}
+	app := call.client.App.Name
+	live, err := s.cfg.Sessions.Look(r.Context(), app, sessionOf(r, app))
+	if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
+		writeInactive(w, rejection.Code)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, sessionAnswer{Active: true, Customer: live.Customer, Session: describeSession(live, s.cfg.Now())})
+	return nil
+}
+
+// giveContext is E6, the work-horse: get a context, or renew it. Any number of calls may run at once.
+func (s *Server) giveContext(w http.ResponseWriter, r *http.Request) error {
+	var body contextBody
+	if err := readJSON(r, &body); err != nil {
+		return err
+	}
+	call, err := s.checkPage(r, body.ClientID)
+	if err != nil {
+		return err
+	}
+	req, err := body.request(r, call)
+	if err != nil {
+		return err
+	}
+	if wait, ok := s.limits.allow(req.SubjectToken); !ok {
+		return &exchange.Error{Code: identity.LimitPerSession, RetryAfter: wait}
+	}
+	issued, err := s.cfg.Exchanger.Exchange(r.Context(), req)
+	if refusal, ok := errors.AsType[*exchange.Error](err); ok && body.Cause == "load" && exchange.Lookup(refusal.Code).OAuth == "login_required" {
+		writeInactive(w, refusal.Code) // an anonymous visitor's page is no error
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	answer := describe(issued, s.cfg.Now())
+	answer.Active = true
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// contextBody is what E6 takes.
+type contextBody struct {
+	ClientID         string   `json:"client_id"`
+	Audience         string   `json:"audience"`
+	Scope            string   `json:"scope"`
+	Conversation     string   `json:"conversation"`
+	ExpectedCustomer string   `json:"expected_customer"`
+	Activity         string   `json:"activity"`
+	Cause            string   `json:"cause"`
+	ACRValues        []string `json:"acr_values"`
+	MaxAge           *int     `json:"max_age"`
+}
+
+func (b contextBody) request(r *http.Request, call pageCall) (exchange.Request, error) {
+	if len(b.ACRValues) > 0 || b.MaxAge != nil {
+		return exchange.Request{}, exchange.Refuse(identity.ParameterUnsupported, "acr_values and max_age are not supported here: leave them out")
+	}
+	req := exchange.Request{
+		RequestID: requestID(r), Credentials: call.credentials(),
+		SubjectToken: sessionOf(r, call.client.App.Name), SubjectTokenType: exchange.Cookie,
+		Scope: strings.Fields(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
+		Active: b.Activity == "active",
+	}
+	if b.Audience != "" {
+		req.Audience = []string{b.Audience}
+	}
+	return req, nil
+}

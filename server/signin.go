@@ -1,0 +1,275 @@
+package server
+
+import (
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatpass/decision"
+	"chatpass/exchange"
+	"chatpass/identity"
+	"chatpass/oidc"
+	"chatpass/session"
+)
+
+// Shapes of what a page makes itself: a transaction of at least 128 bit, and an S256 challenge
+// (RFC 7636 §4.2), which is always 43 characters long.
+var (
+	txnShape       = regexp.MustCompile(`^[A-Za-z0-9_-]{22,64}$`)
+	challengeShape = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+)
+
+// prompts are those of OpenID Connect Core 1.0 §3.1.2.1.
+var prompts = []string{"", "none", "login", "consent", "select_account"}
+
+const (
+	modePopup    = "popup"
+	modeRedirect = "redirect"
+
+	maxHint = 256 // characters of a login_hint or ui_locales
+)
+
+// startLogin is E1: it sends a browser to the issuer, and gives it the transaction to come back with.
+func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
+	t, ask, err := s.readStart(r)
+	if err != nil {
+		s.showProblem(w, r, err)
+		return nil
+	}
+	login, issuerURL, err := s.cfg.Gate.Begin(r.Context(), t.IDP, ask)
+	if err != nil {
+		f := s.fault(r, err)
+		if t.Mode == modeRedirect {
+			s.redirectBack(w, r, t, failure(f))
+			return nil
+		}
+		s.pages.show(w, s.problem(r, f).again(r))
+		return nil
+	}
+	t.State, t.Nonce, t.Verifier, t.MaxAge, t.ACRValues = login.State, login.Nonce, login.Verifier, login.MaxAge, login.ACRValues
+	sealed, err := s.cfg.Sessions.SealTransaction(t)
+	if err != nil {
+		return err
+	}
+	s.setTransaction(w, r, t.Txn, sealed)
+	http.Redirect(w, r, issuerURL, http.StatusFound)
+	return nil
+}
+
+// readStart reads and checks the query of E1. Nothing it refuses may lead to a redirect: where to
+// would be the stranger's choice.
+func (s *Server) readStart(r *http.Request) (session.Transaction, oidc.Ask, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterMissing, "the query is not form-urlencoded")
+	}
+	for name := range q {
+		if len(q[name]) > 1 {
+			return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterRepeated, "")
+		}
+	}
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.CSRFFailed, "sign-in is for windows, not for frames or scripts")
+	}
+	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: q.Get("client_id"), Origin: q.Get("page_origin")})
+	if err != nil {
+		return session.Transaction{}, oidc.Ask{}, err
+	}
+	if client.Type != exchange.Browser {
+		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients sign people in here")
+	}
+	t := session.Transaction{
+		Txn: q.Get("txn"), Challenge: q.Get("challenge"), Client: client.ID, App: client.App.Name,
+		Mode: q.Get("mode"), PageOrigin: q.Get("page_origin"), ReturnTo: q.Get("return_to"), IDP: q.Get("idp"),
+		Created: s.cfg.Now(),
+	}
+	if t.IDP == "" {
+		t.IDP = client.App.Issuers[0]
+	}
+	if err := checkStart(t, client.App); err != nil {
+		return session.Transaction{}, oidc.Ask{}, err
+	}
+	ask, err := readAsk(q)
+	return t, ask, err
+}
+
+func checkStart(t session.Transaction, app *exchange.App) error {
+	switch {
+	case !txnShape.MatchString(t.Txn):
+		return exchange.Refuse(identity.ParameterMissing, "txn must be 22 to 64 characters of base64url")
+	case !challengeShape.MatchString(t.Challenge):
+		return exchange.Refuse(identity.ParameterMissing, "challenge must be an S256 challenge (RFC 7636)")
+	case t.Mode != modePopup && t.Mode != modeRedirect:
+		return exchange.Refuse(identity.ParameterMissing, "mode must be popup or redirect")
+	case t.Mode == modeRedirect && !slices.Contains(app.ReturnTo, t.ReturnTo):
+		return exchange.Refuse(identity.ParameterUnsupported, "return_to is not one of this app's return_to URLs")
+	case !slices.Contains(app.Issuers, t.IDP):
+		return exchange.Refuse(identity.IssuerNotTrusted, "idp is not one of this app's issuers")
+	}
+	return nil
+}
+
+func readAsk(q url.Values) (oidc.Ask, error) {
+	ask := oidc.Ask{
+		Prompt: q.Get("prompt"), LoginHint: q.Get("login_hint"), UILocales: q.Get("ui_locales"),
+		ACRValues: strings.Fields(q.Get("acr_values")),
+	}
+	if !slices.Contains(prompts, ask.Prompt) {
+		return ask, exchange.Refuse(identity.ParameterUnsupported, "prompt must be none, login, consent or select_account")
+	}
+	if len(ask.LoginHint) > maxHint || len(ask.UILocales) > maxHint || len(q.Get("acr_values")) > maxHint {
+		return ask, exchange.Refuse(identity.TooLarge, "login_hint, ui_locales or acr_values is too long")
+	}
+	if text := q.Get("max_age"); text != "" {
+		age, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return ask, exchange.Refuse(identity.ParameterUnsupported, "max_age must be a number of seconds")
+		}
+		limit := time.Duration(age) * time.Second
+		ask.MaxAge = &limit
+	}
+	return ask, nil
+}
+
+// finishLogin is E2: the issuer sends the browser back. It keeps the result for the page that started,
+// and sets no session: whoever completes a sign-in need not be who started it.
+func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request) error {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		q = url.Values{}
+	}
+	t, found := s.started(r, q)
+	if !found {
+		s.showProblem(w, r, exchange.Refuse(identity.SignInExpired, ""))
+		return nil
+	}
+	record := s.record(r, "sign-in", t.App, t.Client)
+	record.IDP = t.IDP
+	err = s.conclude(r, record, s.complete(r, t, q))
+	if denied, ok := errors.AsType[*oidc.Denied](err); ok {
+		s.leadOn(w, r, t, denied.Reason)
+		return nil
+	}
+	if err != nil {
+		f := s.fault(r, err)
+		if t.Mode == modeRedirect {
+			s.redirectBack(w, r, t, failure(f))
+			return nil
+		}
+		s.pages.show(w, s.problem(r, f).tell(t, failure(f)))
+		return nil
+	}
+	s.leadOn(w, r, t, "")
+	return nil
+}
+
+// started finds the transaction that an answer of an issuer belongs to.
+func (s *Server) started(r *http.Request, q url.Values) (session.Transaction, bool) {
+	state := []byte(q.Get("state"))
+	for _, t := range s.transactions(r) {
+		if len(state) > 0 && t.IDP == r.PathValue("issuer") && subtle.ConstantTimeCompare(state, []byte(t.State)) == 1 {
+			return t, true
+		}
+	}
+	return session.Transaction{}, false
+}
+
+// complete redeems the issuer's answer and stores the result, good or bad.
+func (s *Server) complete(r *http.Request, t session.Transaction, q url.Values) error {
+	login := oidc.Login{IDP: t.IDP, State: t.State, Nonce: t.Nonce, Verifier: t.Verifier, MaxAge: t.MaxAge, ACRValues: t.ACRValues}
+	in, err := s.cfg.Gate.Finish(r.Context(), login, q)
+	if err == nil {
+		return s.cfg.Sessions.Complete(r.Context(), t, in.Identity, in.IDToken)
+	}
+	if denied, ok := errors.AsType[*oidc.Denied](err); ok {
+		if failErr := s.cfg.Sessions.Fail(r.Context(), t, denied.Reason); failErr != nil {
+			return failErr
+		}
+		return err
+	}
+	if errors.Is(err, identity.ErrRejected) {
+		if failErr := s.cfg.Sessions.Fail(r.Context(), t, "server_error"); failErr != nil {
+			return failErr
+		}
+	}
+	return err
+}
+
+// leadOn ends the browser's trip to the issuer: the popup tells the page that opened it and closes, a
+// redirect goes back to the page. oauthError is empty for a success.
+func (s *Server) leadOn(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {
+	if t.Mode == modeRedirect {
+		s.redirectBack(w, r, t, oauthError)
+		return
+	}
+	s.pages.show(w, s.pages.popup(t, oauthError))
+}
+
+// failure is what the page hears of a fault: an OAuth error (RFC 6749 §4.1.2.1).
+func failure(f fault) string {
+	if f.status == http.StatusServiceUnavailable {
+		return "temporarily_unavailable"
+	}
+	return "server_error"
+}
+
+func (s *Server) problem(r *http.Request, f fault) page {
+	shown := s.pages.problem(r, f)
+	if exchange.Lookup(f.code).Retry == exchange.RetryLater {
+		shown.wait = s.retryAfter(f)
+	}
+	return shown
+}
+
+// showProblem is for a browser that we cannot send anywhere.
+func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, err error) {
+	s.pages.show(w, s.problem(r, s.fault(r, err)))
+}
+
+func (s *Server) redirectBack(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {
+	fragment := url.Values{"chatpass_txn": {t.Txn}}
+	if oauthError != "" {
+		fragment.Set("chatpass_error", oauthError)
+	}
+	http.Redirect(w, r, t.ReturnTo+"#"+fragment.Encode(), http.StatusFound)
+}
+
+// record begins the decision of a request that the exchanger does not see.
+func (s *Server) record(r *http.Request, verb, app, client string) *decision.Decision {
+	return &decision.Decision{ID: s.cfg.NewID(), Time: s.cfg.Now(), Verb: verb, RequestID: requestID(r), App: app, Client: client}
+}
+
+// conclude writes the record's outcome down, and lets the error name the decision.
+func (s *Server) conclude(r *http.Request, d *decision.Decision, err error) error {
+	refusal, refused := errors.AsType[*exchange.Error](err)
+	rejection, rejected := errors.AsType[*identity.Rejection](err)
+	denied, said := errors.AsType[*oidc.Denied](err)
+	outage, away := errors.AsType[*identity.Outage](err)
+	told := error(&exchange.Undecided{Decision: d.ID, Err: err})
+	switch {
+	case err == nil:
+		d.Outcome, told = decision.Issued, nil
+	case said:
+		d.Outcome, told = decision.Refused, err
+		d.Fail("issuer", denied.Reason, "a sign-in")
+	case rejected:
+		d.Outcome, d.Code = decision.Refused, rejection.Code
+		told = &exchange.Error{Code: d.Code, Decision: d.ID, Err: err}
+		d.Fail(exchange.Lookup(d.Code).Reason, rejection.Measured, rejection.Required)
+	case refused:
+		d.Outcome, d.Code = decision.Refused, refusal.Code
+		d.Fail(exchange.Lookup(d.Code).Reason, "", exchange.Lookup(d.Code).Description)
+	case away:
+		d.Outcome, d.Code = decision.Failed, outage.Code
+	default:
+		d.Outcome, d.Code = decision.Failed, identity.Internal
+	}
+	s.cfg.Audit(r, d)
+	return told
+}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,7 +96,7 @@ func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	putOnce(t, s, "value", nil)
-	wantMode(t, path, path+"-wal", path+"-shm")
+	wantMode(t, 0o600, path, path+"-wal", path+"-shm")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,12 +104,13 @@ func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	putOnce(t, openStore(t, cfg), "other", nil)
-	wantMode(t, path, path+"-wal", path+"-shm")
+	wantMode(t, 0o600, path, path+"-wal", path+"-shm")
 }
 
 func TestAWrongMasterKeyTouchesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "chatpass.db")
 	closeStore(t, mustOpen(t, config(t, path)))
+	must(t, os.Chmod(path, 0o640))
 	before := read(t, path)
 	if _, err := store.Open(t.Context(), config(t, path)); !errors.Is(err, store.ErrWrongMasterKey) {
 		t.Errorf("got %v, want ErrWrongMasterKey", err)
@@ -116,6 +118,7 @@ func TestAWrongMasterKeyTouchesNothing(t *testing.T) {
 	if !bytes.Equal(before, read(t, path)) {
 		t.Error("the file has changed")
 	}
+	wantMode(t, 0o640, path)
 }
 
 func TestARotatedMasterKeyOpensTheStore(t *testing.T) {
@@ -270,15 +273,13 @@ func putOnce(t testing.TB, s *store.Store, value string, want error) {
 	}
 }
 
-func wantMode(t testing.TB, paths ...string) {
+func wantMode(t testing.TB, want fs.FileMode, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
 		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %o, want 600", path, info.Mode().Perm())
+		must(t, err)
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)
 		}
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,6 +112,34 @@ func TestAnAlteredValueIsAnOutageAndNeverAnAnswer(t *testing.T) {
 			_, err = s.Sessions().Find(t.Context(), mine)
 			wantOutage(t, "find", err)
 		})
+	}
+}
+
+func TestAnAlteredIndexListsNoStranger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chatpass.db")
+	s := openStore(t, config(t, path))
+	mine, yours := aSession("mine"), aSession("yours")
+	mine.Identity.UpstreamSession, yours.Identity.UpstreamSession = "u1", "u1"
+	yours.Customer, yours.Identity.Issuer = "c-bob", "https://other.example"
+	mustInsert(t, s, mine)
+	mustInsert(t, s, yours)
+	script(t, path, `UPDATE records SET (index_a, index_b, index_c) =
+		(SELECT index_a, index_b, index_c FROM records WHERE kind = 'session' AND key = CAST('mine' AS BLOB))
+		WHERE kind = 'session'`)
+	issuer := mine.Identity.Issuer
+	for name, all := range map[string]iter.Seq2[session.Session, error]{
+		"customer":         s.Sessions().ByCustomer(t.Context(), mine.App, mine.Customer),
+		"subject":          s.Sessions().ByUpstream(t.Context(), session.Marker{Issuer: issuer, Subject: "alice"}),
+		"upstream session": s.Sessions().ByUpstream(t.Context(), session.Marker{Issuer: issuer, Session: "u1"}),
+	} {
+		var got []string
+		for at, err := range all {
+			must(t, err)
+			got = append(got, at.SID)
+		}
+		if !slices.Equal(got, []string{"mine"}) {
+			t.Errorf("by %s: listed %q, want only mine", name, got)
+		}
 	}
 }
 

@@ -75,6 +75,9 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 	if err := useWAL(ctx, conn); err != nil {
 		return err
 	}
+	if err := takeTurns(ctx, conn); err != nil {
+		return err
+	}
 	if err := migrate(ctx, conn); err != nil {
 		return err
 	}

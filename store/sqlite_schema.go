@@ -95,7 +95,7 @@ func step(ctx context.Context, conn *sql.Conn, file string, from int) (err error
 	if err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := begin(ctx, conn); err != nil {
 		return err
 	}
 	defer func() {
@@ -127,17 +127,6 @@ func useWAL(ctx context.Context, conn *sql.Conn) error {
 	}
 	if mode != "wal" {
 		return fmt.Errorf("write-ahead log is not possible here (journal mode %q): use a local file system", mode)
-	}
-	return probe(ctx, conn)
-}
-
-// probe takes and leaves the write lock: SQLite opens a file that it may not write without a word.
-func probe(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("lock for writing: %w", err)
-	}
-	if _, err := conn.ExecContext(ctx, "ROLLBACK"); err != nil {
-		return fmt.Errorf("unlock: %w", err)
 	}
 	return nil
 }

@@ -129,7 +129,11 @@ func (w *writer) commit(batch []*write) {
 // transact runs without the contexts of those who wait: one that ends must not interrupt the others.
 func (w *writer) transact(batch []*write) error {
 	ctx := context.Background()
-	if _, err := w.exec(ctx, sqlBegin); err != nil {
+	err := patiently(ctx, func() error {
+		_, err := w.exec(ctx, sqlBegin)
+		return err
+	})
+	if err != nil {
 		return w.rollback(ctx, err)
 	}
 	for _, one := range batch {

@@ -53,7 +53,7 @@ var errURL = errors.New("store must be sqlite:PATH, such as sqlite:/var/lib/chat
 
 // Open opens the store, makes it if it does not exist yet and brings its schema up to date. Its error
 // names what is wrong and what to do: [ErrWrongMasterKey], [ErrNewerSchema], a path that cannot be
-// used, or an [identity.Outage]. A store that could not be opened has not been changed.
+// used, or an [identity.Outage]. Whether the store is ours is checked before anything in it is changed.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	path, ok := strings.CutPrefix(cfg.URL, "sqlite:")
 	if !ok || path == "" {

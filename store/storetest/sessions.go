@@ -100,11 +100,13 @@ func swapIsListed(t *testing.T, open Opener[session.Store]) {
 	clock := NewClock()
 	store := open(t, clock).Doors[0]
 	s := plain(clock.Now(), "s")
+	s.Identity.UpstreamSession = "u-old"
 	insert(t, store, s)
 	s.Version, s.Customer, s.Identity.UpstreamSession = 1, "c-new", "u-new"
 	wantErr(t, store.Swap(t.Context(), s), nil)
 	wantListed(t, store.ByCustomer(t.Context(), "support", "c-alice"))
 	wantListed(t, store.ByCustomer(t.Context(), "support", "c-new"), "s")
+	wantListed(t, store.ByUpstream(t.Context(), session.Marker{Issuer: corp, Session: "u-old"}))
 	wantListed(t, store.ByUpstream(t.Context(), session.Marker{Issuer: corp, Session: "u-new"}), "s")
 }
 

@@ -64,18 +64,23 @@ func laterMarkerWins(t *testing.T, open Opener[session.Store]) {
 	clock := NewClock()
 	store := open(t, clock).Doors[0]
 	now := clock.Now()
-	late := session.Marker{Issuer: corp, Subject: "alice", Before: now, Expires: now.Add(time.Hour)}
-	early := session.Marker{Issuer: corp, Subject: "alice", Before: now.Add(-time.Minute), Expires: now.Add(time.Second)}
-	for name, order := range map[string][]session.Marker{"early last": {late, early}, "late last": {early, late}} {
+	late := session.Marker{Issuer: corp, Before: now, Expires: now.Add(time.Hour)}
+	early := session.Marker{Issuer: corp, Before: now.Add(-time.Minute), Expires: now.Add(time.Second)}
+	people := map[string][]session.Marker{"early last": {late, early}, "late last": {early, late}}
+	for subject, order := range people {
 		for _, m := range order {
+			m.Subject = subject
 			wantErr(t, store.Mark(t.Context(), m), nil)
 		}
-		s := plain(now, name)
-		wantErr(t, store.Insert(t.Context(), s, birth(s)), session.ErrSignedOut)
 	}
-	clock.Advance(30 * time.Minute) // the short marker has ended, the other one has not
-	s := plain(now, "later")
-	wantErr(t, store.Insert(t.Context(), s, birth(s)), session.ErrSignedOut)
+	for _, pause := range []time.Duration{0, 30 * time.Minute} { // then the short marker has ended, the other has not
+		clock.Advance(pause)
+		for subject := range people {
+			s := plain(now, subject)
+			s.Identity.UpstreamSubject = subject
+			wantErr(t, store.Insert(t.Context(), s, birth(s)), session.ErrSignedOut)
+		}
+	}
 }
 
 func markersExpire(t *testing.T, open Opener[session.Store]) {

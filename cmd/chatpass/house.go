@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chatpass/admin"
+	"chatpass/config"
+	"chatpass/decision"
+	"chatpass/exchange"
+	"chatpass/keys"
+	"chatpass/oidc"
+	"chatpass/seal"
+	"chatpass/server"
+	"chatpass/session"
+	"chatpass/store"
+)
+
+// A house is everything that runs: what stays for the life of the process, and a front that is
+// rebuilt when the configuration is read again.
+type house struct {
+	plans    plans
+	log      *slog.Logger
+	told     func(*decision.Decision) // may be nil
+	metrics  *admin.Metrics
+	store    *store.Store
+	ring     *keys.Ring
+	sessions *session.Sessions
+	front    atomic.Pointer[front]
+	leaving  atomic.Bool // the process is about to end
+}
+
+// A front is what a new configuration replaces.
+type front struct {
+	handler     http.Handler
+	gate        *oidc.Gate
+	certificate *tls.Certificate // nil: no TLS here
+	stop        context.CancelFunc
+}
+
+// openHouse builds the house. When it fails, nothing is left running.
+func openHouse(ctx context.Context, p plans, how service) (*house, error) {
+	sealer, err := seal.New([]byte(p.cfg.MasterKey.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("read master key: %w", err)
+	}
+	h := &house{plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics()}
+	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: sealer, Now: time.Now, Report: h.metrics.Store})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	p.keys.Store, p.keys.Log = h.store.Keys(), h.log
+	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
+		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.store.Close())
+	}
+	h.sessions = session.New(session.Config{Store: h.store.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	if err := h.furnish(ctx, p); err != nil {
+		return nil, errors.Join(err, h.store.Close())
+	}
+	h.watch()
+	return h, nil
+}
+
+// furnish builds a new front over the rooms that stay, and puts it in place of the old one.
+func (h *house) furnish(ctx context.Context, p plans) error {
+	for i := range p.issuers {
+		p.issuers[i].Report = h.reportFetch
+	}
+	gate, err := oidc.New(p.issuers)
+	if err != nil {
+		return err
+	}
+	exchanger, err := exchange.New(exchange.Config{
+		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Salts(),
+		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
+		Audit:     h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
+	})
+	if err != nil {
+		return err
+	}
+	public, err := server.New(server.Config{
+		Issuer: p.cfg.Issuer, Exchanger: exchanger, Gate: gate, Sessions: h.sessions, Ring: h.ring, Log: h.log,
+		Audit: func(r *http.Request, d *decision.Decision) { h.audit(r.Context(), d) },
+		Now:   time.Now, NewID: rand.Text, Random: mathrand.Float64, JWKSMaxAge: p.cfg.Keys.JWKSMaxAge,
+		ContextsPerMinute: p.cfg.Limits.ContextsPerMinutePerSession, Report: h.metrics.Request,
+	})
+	if err != nil {
+		return err
+	}
+	certificate, err := loadCertificate(p.cfg.TLS)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	go h.keepRunning(ctx, "issuers", gate.Run)
+	old := h.front.Swap(&front{handler: public.Handler(), gate: gate, certificate: certificate, stop: stop})
+	if old != nil {
+		old.stop()
+	}
+	return nil
+}
+
+func loadCertificate(pair config.TLS) (*tls.Certificate, error) {
+	if len(pair.Cert) == 0 {
+		return nil, nil //nolint:nilnil // no certificate is a configuration of its own
+	}
+	certificate, err := tls.X509KeyPair(pair.Cert, []byte(pair.Key.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("tls: cert and key do not belong together, or are no PEM: %w", err)
+	}
+	return &certificate, nil
+}
+
+// ServeHTTP serves with the newest front.
+func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	h.front.Load().handler.ServeHTTP(w, r)
+}
+
+func (h *house) audit(ctx context.Context, d *decision.Decision) {
+	h.metrics.Decision(d)
+	d.Log(ctx, h.log)
+	if h.told != nil {
+		h.told(d)
+	}
+}
+
+func (h *house) reportFetch(issuer string, err error) {
+	h.metrics.Fetch(issuer, err)
+	if err != nil {
+		h.log.Warn("issuer cannot be reached: sign-ins with it fail until it can", "issuer", issuer, "err", err)
+	}
+}
+
+// watch shows the figures that are asked for when somebody looks.
+func (h *house) watch() {
+	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_signing_key_seconds", Help: "Time until a signing key's next change of state.", Label: "state",
+		Read: func() map[string]float64 {
+			ages := map[string]float64{}
+			for _, k := range h.ring.List() {
+				ages[string(k.State)] = time.Until(k.Next).Seconds()
+			}
+			return ages
+		},
+	})
+	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_issuer_keys_age_seconds", Help: "Age of an upstream issuer's keys.", Label: "issuer",
+		Read: func() map[string]float64 {
+			ages := map[string]float64{}
+			for _, s := range h.front.Load().gate.Stats() {
+				ages[s.Name] = s.KeysAge.Seconds()
+			}
+			return ages
+		},
+	})
+}
+
+// live runs the house's background work until ctx ends, then closes the store.
+func (h *house) live(ctx context.Context) error {
+	var work sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{
+		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run,
+	} {
+		work.Go(func() { h.keepRunning(ctx, name, run) })
+	}
+	work.Wait()
+	return h.store.Close()
+}
+
+// keepRunning logs work that ends before its time: it must not, and nothing else would tell.
+func (h *house) keepRunning(ctx context.Context, name string, run func(context.Context) error) {
+	if err := run(ctx); err != nil && ctx.Err() == nil {
+		h.log.Error("background work ended", "work", name, "err", err)
+	}
+}

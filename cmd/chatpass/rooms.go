@@ -1,0 +1,193 @@
+package main
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"chatpass/config"
+	"chatpass/exchange"
+	"chatpass/jwks"
+	"chatpass/keys"
+	"chatpass/oidc"
+	"chatpass/policy"
+	"chatpass/session"
+)
+
+// linger is how long a session is remembered after its end: long enough that every context of it has
+// expired, and that a widget which comes back hears why it ended.
+const linger = 10 * time.Minute
+
+// plans is the configuration, translated for the rooms: each knows its own part and no other.
+type plans struct {
+	cfg     *config.Config
+	apps    []exchange.App
+	issuers []oidc.Config
+	keys    keys.Config
+}
+
+// readPlans reads the configuration that the flag names and translates it. Its error is
+// [config.Faults]: everything that is wrong, whoever saw it.
+func readPlans(flag string) (plans, error) {
+	cfg, err := readConfig(flag)
+	if cfg == nil {
+		return plans{}, err
+	}
+	p, found := plan(cfg)
+	faults, _ := errors.AsType[config.Faults](err)
+	seen := map[string]bool{}
+	for _, f := range faults {
+		seen[f.Path] = true
+	}
+	for _, f := range found {
+		if !seen[f.Path] { // else it only follows from what was said already
+			faults = append(faults, f)
+		}
+	}
+	if len(faults) > 0 {
+		return plans{}, faults.Sorted()
+	}
+	return p, nil
+}
+
+// plan translates the configuration, and returns what only a room can see to be wrong, in the places
+// of the file.
+func plan(cfg *config.Config) (plans, config.Faults) {
+	faults := unbuilt(cfg)
+	p := plans{cfg: cfg, keys: keysConfig(cfg)}
+	for _, c := range cfg.Apps {
+		app, err := appConfig(c)
+		faults = append(faults, placed(cfg, "apps."+c.Name+".", err)...)
+		p.apps = append(p.apps, app)
+	}
+	for _, c := range cfg.Issuers {
+		issuer, err := issuerConfig(cfg, c)
+		if err != nil {
+			faults = append(faults, cfg.Fault("issuers."+c.Name+".ca", err.Error(), "write file:/path of PEM certificates"))
+		}
+		p.issuers = append(p.issuers, issuer)
+	}
+	return p, append(faults, placed(cfg, "", p.keys.Check())...)
+}
+
+// placed puts the faults that a room found into the places of the file.
+func placed(cfg *config.Config, prefix string, err error) config.Faults {
+	var all config.Faults
+	if found, ok := errors.AsType[policy.Faults](err); ok {
+		for _, f := range found {
+			one := cfg.Fault(prefix+f.Path, f.Message, f.Remedy)
+			if f.Line > 0 {
+				one.Line, one.Column = one.Line+f.Line-1, one.Column+f.Column-1
+			}
+			all = append(all, one)
+		}
+	} else if found, ok := errors.AsType[keys.Faults](err); ok {
+		for _, f := range found {
+			all = append(all, cfg.Fault(f.Path, f.Message, f.Remedy))
+		}
+	}
+	return all
+}
+
+// unbuilt refuses what the file may say and this version does not do: silence would be worse.
+func unbuilt(cfg *config.Config) config.Faults {
+	var all config.Faults
+	refuse := func(when bool, path, remedy string) {
+		if when {
+			all = append(all, cfg.Fault(path, "this version does not do this yet", remedy))
+		}
+	}
+	refuse(strings.HasPrefix(cfg.Store.Reveal(), "postgres"), "store", "write sqlite:PATH")
+	refuse(cfg.Cookie == "cross-site", "cookie", "write same-site, and serve chatpass from a host of the pages' own site")
+	for _, c := range cfg.Issuers {
+		at := "issuers." + c.Name + "."
+		refuse(c.PrivateKey.Reveal() != "", at+"private_key", "write client_secret")
+		refuse(len(c.Tenants) > 0, at+"tenants", "write the issuer URL of one tenant")
+		refuse(c.Userinfo, at+"userinfo", "have the issuer put the claims into the ID token")
+		refuse(c.FrontchannelLogout, at+"frontchannel_logout", "use back-channel logout")
+	}
+	for _, app := range cfg.Apps {
+		at := "apps." + app.Name + "."
+		refuse(len(app.Actors) > 0, at+"actors", "leave it out")
+		refuse(len(app.StepUp.ACR) > 0, at+"step_up.acr", "leave it out, or ask for acr_values with every sign-in")
+		refuse(len(app.Verifiers) > 0, at+"verifiers", "leave it out: contexts are verified offline")
+		for name, m := range app.Claims {
+			refuse(m.Expr == "", at+"claims."+name, "write the rule in CEL")
+		}
+		for _, c := range app.Clients {
+			refuse(c.Auth == "private_key_jwt", at+"clients."+c.Name+".auth", "write client_secret_basic")
+		}
+	}
+	return all
+}
+
+func keysConfig(cfg *config.Config) keys.Config {
+	k := keys.Config{
+		Algorithm: cfg.Keys.Algorithm, Classes: []string{"context"},
+		PublishAhead: cfg.Keys.PublishAhead, Active: cfg.Keys.Active, Retiring: cfg.Keys.Retiring,
+		JWKSMaxAge: cfg.Keys.JWKSMaxAge, Denied: cfg.Keys.Denied, Short: cfg.DangerouslyShortLifetimes, Now: time.Now,
+	}
+	for _, app := range cfg.Apps {
+		k.LongestLifetime = max(k.LongestLifetime, app.ContextLifetime)
+	}
+	return k
+}
+
+func appConfig(c config.App) (exchange.App, error) {
+	source := policy.Source{Admit: c.Admit, Claims: map[string]policy.Mapping{}}
+	for name, m := range c.Claims {
+		source.Claims[name] = policy.Mapping{Expr: m.Expr}
+	}
+	kind := exchange.SubjectKind(c.Subject)
+	if kind != exchange.Pairwise && kind != exchange.Upstream {
+		kind, source.Subject = exchange.ByRule, c.Subject
+	}
+	rules, err := policy.Compile(source)
+	app := exchange.App{
+		Name: c.Name, Audience: c.Audience, Issuers: c.Issuers, Origins: c.Origins, ReturnTo: c.ReturnTo,
+		Scopes: c.Scopes, Lifetime: c.ContextLifetime, Typ: c.ContextTyp, Rules: rules,
+		Subject: kind, Sector: cmp.Or(c.SubjectSector, c.Name), Salt: []byte(c.SubjectSalt.Reveal()),
+		SignIn:           session.Limits{Idle: c.Session.Idle, Absolute: c.Session.Absolute, Linger: c.ContextLifetime + linger},
+		Derived:          session.Limits{Absolute: c.Session.SiteAbsolute.Limit, Linger: c.ContextLifetime + linger},
+		DerivedBySubject: c.Session.SiteAbsolute.Subject, Kiosk: c.Session.Kiosk,
+	}
+	if app.DerivedBySubject {
+		app.Derived.Absolute = c.Session.Absolute
+	}
+	for _, client := range c.Clients {
+		app.Clients = append(app.Clients, exchange.Client{
+			ID: client.Name, Type: exchange.ClientType(client.Type), Accepts: client.Accepts, Secret: []byte(client.Secret.Reveal()),
+		})
+	}
+	return app, err
+}
+
+func issuerConfig(cfg *config.Config, c config.Issuer) (oidc.Config, error) {
+	issuer := oidc.Config{
+		Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Scopes: c.Scopes,
+		SubjectClaim: c.SubjectClaim, SubjectIssuer: cmp.Or(c.SubjectIssuer, c.Issuer), Aliases: c.IssuerAliases,
+		ACRValues: c.ACRValues, Algorithms: c.Algorithms, ClockSkew: c.ClockSkew, MaxTokenAge: c.MaxTokenAge,
+		RedirectURL: strings.TrimSuffix(cfg.Issuer, "/") + "/v1/login/callback/" + url.PathEscape(c.Name),
+		JWKS:        c.JWKS, Now: time.Now, AllowHTTP: cfg.DangerouslyAllowHTTP,
+	}
+	client := jwks.ClientConfig{AllowPrivate: true, AllowHTTP: cfg.DangerouslyAllowHTTP}
+	if proxy := cmp.Or(c.Proxy.Reveal(), cfg.Proxy.Reveal()); proxy != "" {
+		parsed, err := url.Parse(proxy)
+		if err != nil {
+			return issuer, fmt.Errorf("proxy is not a URL")
+		}
+		client.Proxy = parsed
+	}
+	if len(c.CA) > 0 {
+		client.RootCAs = x509.NewCertPool()
+		if !client.RootCAs.AppendCertsFromPEM(c.CA) {
+			return issuer, errors.New("holds no certificate")
+		}
+	}
+	issuer.Client = jwks.NewClient(client)
+	return issuer, nil
+}

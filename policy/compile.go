@@ -86,8 +86,10 @@ func (c *compiler) check(path, text string) *cel.Ast {
 
 func (c *compiler) report(path string, issues *cel.Issues, remedy func(id int64) string) {
 	for _, e := range issues.Errors() {
-		c.fault(Fault{Path: path, Line: max(e.Location.Line(), 1), Column: max(e.Location.Column(), 0) + 1,
-			Message: oneLine(e.Message), Remedy: remedy(e.ExprID)})
+		c.fault(Fault{
+			Path: path, Line: max(e.Location.Line(), 1), Column: max(e.Location.Column(), 0) + 1,
+			Message: oneLine(e.Message), Remedy: remedy(e.ExprID),
+		})
 	}
 }
 
@@ -99,9 +101,11 @@ func (c *compiler) fault(f Fault) { c.faults = append(c.faults, f) }
 func (c *compiler) plan(checked *cel.Ast, r *rule) *rule {
 	estimate, err := c.env.EstimateCost(checked, sizes{})
 	if err == nil && estimate.Max > costLimit && estimate.Max < math.MaxUint64 {
-		c.fault(Fault{Path: r.path, Line: 1, Column: 1,
+		c.fault(Fault{
+			Path: r.path, Line: 1, Column: 1,
 			Message: fmt.Sprintf("costs up to %d for lists of %d elements, the limit is %d", estimate.Max, assumedSize, costLimit),
-			Remedy:  "nest fewer loops over claims"})
+			Remedy:  "nest fewer loops over claims",
+		})
 		return nil
 	}
 	r.program, err = c.env.Program(checked, cel.EvalOptions(cel.OptOptimize),

@@ -93,8 +93,10 @@ var claimName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_:/.-]{0,63}$`)
 
 func (c *compiler) checkName(name string) {
 	if !claimName.MatchString(name) {
-		c.fault(Fault{Path: "claims." + name, Message: "not a claim name",
-			Remedy: "use 1 to 64 of letters, digits and _ : / . -, a letter or _ first"})
+		c.fault(Fault{
+			Path: "claims." + name, Message: "not a claim name",
+			Remedy: "use 1 to 64 of letters, digits and _ : / . -, a letter or _ first",
+		})
 	}
 	if isReserved(name) {
 		c.fault(Fault{Path: "claims." + name, Message: "this claim is ours to set", Remedy: "choose another name"})

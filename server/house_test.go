@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,8 +27,6 @@ import (
 	"chatpass/server"
 	"chatpass/session"
 	"chatpass/store"
-
-	"context"
 )
 
 // house is the front door over the real rooms, and a small issuer that signs Ada in.

@@ -386,12 +386,12 @@ func TestResultIsClaimedOnce(t *testing.T) {
 
 func TestSignInExpires(t *testing.T) {
 	h := newHouse(t)
-	tx, claim := h.transaction(t)
+	_, abandoned := h.transaction(t)
 	h.now = h.now.Add(session.TransactionLifetime)
-	_, err := h.OpenTransaction(claim.Cookie)
+	_, err := h.OpenTransaction(abandoned.Cookie)
 	wantCode(t, err, identity.SignInExpired)
 
-	tx, claim = h.transaction(t)
+	tx, claim := h.transaction(t)
 	if err := h.Complete(t.Context(), tx, h.start().Identity, ""); err != nil {
 		t.Fatal(err)
 	}

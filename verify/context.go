@@ -135,7 +135,9 @@ func readContext(part string) (*Context, error) {
 
 // reserved lists the claims that are not the app's to map.
 func reserved() []string {
-	return []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "act", "may_act", "cnf", "client_id", "scope",
+	return []string{
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "act", "may_act", "cnf", "client_id", "scope",
 		"sid", "status", "chat", "auth_time", "acr", "amr", "idp", "azp", "nonce", "at_hash", "c_hash",
-		"events", "sub_id", "txn"}
+		"events", "sub_id", "txn",
+	}
 }

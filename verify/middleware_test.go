@@ -58,12 +58,16 @@ func TestMiddlewareAnswersAsRFC6750Says(t *testing.T) {
 	good := key.good(t, claims(home, start()))
 	expired := key.good(t, with(claims(home, start()), "exp", 1))
 	invalid := func(reason string) answer {
-		return answer{Status: 401, Error: "invalid_token",
-			Challenge: `Bearer error="invalid_token", error_description="the token is not accepted: ` + reason + `"`}
+		return answer{
+			Status: 401, Error: "invalid_token",
+			Challenge: `Bearer error="invalid_token", error_description="the token is not accepted: ` + reason + `"`,
+		}
 	}
 	none := answer{Status: 401, Challenge: "Bearer"}
-	twice := answer{Status: 400, Error: "invalid_request",
-		Challenge: `Bearer error="invalid_request", error_description="the token was sent more than once"`}
+	twice := answer{
+		Status: 400, Error: "invalid_request",
+		Challenge: `Bearer error="invalid_request", error_description="the token was sent more than once"`,
+	}
 	tests := []struct {
 		name        string
 		query       string
@@ -107,8 +111,10 @@ func TestMiddlewareNamesTheMissingScope(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+key.good(t, claims(home, start())))
 	insufficient := func(scopes string) answer {
-		return answer{Status: 403, Error: "insufficient_scope",
-			Challenge: `Bearer error="insufficient_scope", error_description="the token lacks a scope", scope="` + scopes + `"`}
+		return answer{
+			Status: 403, Error: "insufficient_scope",
+			Challenge: `Bearer error="insufficient_scope", error_description="the token lacks a scope", scope="` + scopes + `"`,
+		}
 	}
 	tests := []struct {
 		always, here []string

@@ -1,0 +1,90 @@
+// Runs the long forms of the tests, one after the other, and writes docs/soak.md: what ran, how much of
+// it, and what came out. Takes about half an hour; SOAK_SECONDS is the time for each fuzz target.
+import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { join, resolve } from 'node:path';
+
+const seconds = Number(process.env.SOAK_SECONDS ?? 60);
+const checks = 5_000;
+const calls = 1_000_000;
+const rounds = 20;
+process.env.CHATPASS ??= resolve('bin/chatpass');
+
+const kit = /\/\w+test$/; // folders of conformance kits
+const sources = goTests('.');
+const inPackages = (pattern) => sources.flatMap(({ folder, text }) => [...text.matchAll(pattern)].map((match) => ({ folder, name: match[1] })));
+const folders = (pattern) => [...new Set(inPackages(pattern).map(({ folder }) => folder))].sort();
+
+const rows = [];
+for (const folder of folders(/rapid\.(?:Check|MakeCheck)\b/g)) {
+  await row(`properties of ${folder}`, `${checks} cases each`, ['go', 'test', '-count=1', '-timeout=30m', `./${folder}`, `-rapid.checks=${checks}`]);
+}
+for (const { folder, name } of inPackages(/^func (Fuzz\w+)/gm)) {
+  const { said } = await row(`${name} of ${folder}`, `${seconds} s`, ['go', 'test', '-run=^$', `-fuzz=^${name}$`, `-fuzztime=${seconds}s`, `./${folder}`]);
+  const executions = [...said.matchAll(/execs: (\d+)/g)].at(-1)?.[1];
+  if (executions) rows.at(-1).amount += `, ${Number(executions).toLocaleString('en')} inputs`;
+}
+await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
+await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|Kill', '.'], 'e2e');
+
+const figures = [];
+for (const folder of folders(/^func (Benchmark\w+)/gm)) figures.push(await benchmark('.', `./${folder}`));
+figures.push(await benchmark('e2e', '.'));
+
+writeFileSync('docs/soak.md', report(figures.flat()));
+console.log(`wrote docs/soak.md: ${rows.filter((r) => r.ok).length} of ${rows.length} passed`);
+process.exit(rows.every((r) => r.ok) ? 0 : 1);
+
+function goTests(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return /^(node_modules|e2e|bench|\..*)$/.test(entry.name) ? [] : goTests(path);
+    if (!entry.name.endsWith('_test.go') && !(kit.test(folder) && entry.name.endsWith('.go'))) return [];
+    return [{ folder: folder.replace(kit, ''), text: readFileSync(path, 'utf8') }]; // a kit runs in the room above it
+  });
+}
+
+async function row(what, amount, command, cwd = '.', env = {}) {
+  const start = Date.now();
+  const { code, said } = await run(command, cwd, env);
+  const ok = code === 0;
+  rows.push({ what, amount, ok, took: Math.round((Date.now() - start) / 1000) });
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${what}`);
+  if (!ok) console.log(said);
+  return { said };
+}
+
+async function benchmark(cwd, packages) {
+  const { code, said } = await run(['go', 'test', '-run=^$', '-bench=.', '-benchmem', '-timeout=30m', packages], cwd);
+  if (code !== 0) throw new Error(said);
+  return said.split('\n').filter((line) => /^(pkg:|Benchmark)/.test(line));
+}
+
+function run([command, ...args], cwd, env = {}) {
+  return new Promise((done) => {
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text));
+    child.once('close', (code) => done({ code, said }));
+  });
+}
+
+function report(figures) {
+  const machine = `${os.cpus().length} × ${os.cpus()[0].model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()}`;
+  const line = ({ what, amount, ok, took }) => `| ${what} | ${amount} | ${ok ? 'passed' : '**failed**'} | ${took} s |`;
+  return `# Soak
+
+Written by \`make soak\` on ${new Date().toISOString().slice(0, 10)}: ${machine}.
+
+| what | how much | result | time |
+|---|---|---|---|
+${rows.map(line).join('\n')}
+
+## Figures
+
+\`\`\`
+${figures.join('\n')}
+\`\`\`
+`;
+}

@@ -1,0 +1,102 @@
+// Starts the built binary for tests, and ends it with them.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const binary = process.env.CHATPASS;
+if (!binary) throw new Error('the environment variable CHATPASS must name the built binary: make build, then CHATPASS=$PWD/bin/chatpass');
+
+// serve runs `chatpass serve` on the address listen until the test t ends, and resolves when it is
+// ready. The rest of the configuration is the caller's.
+export async function serve(t, listen, env, configuration) {
+  const dir = mkdtempSync(join(tmpdir(), 'chatpass-e2e-'));
+  const admin = await freeAddress();
+  const config = join(dir, 'chatpass.yaml');
+  execFileSync(binary, ['secret', 'new', '-o', join(dir, 'master.json')]);
+  writeFileSync(config, `issuer: ${urlOf(listen)}
+listen: ${listen}
+admin_listen: ${admin}
+store: sqlite:${dir}/chatpass.db
+master_key: file:${dir}/master.json
+${configuration}`);
+  const service = run(t, dir, ['serve', '-c', config], env);
+  await until('the service is ready', async () => {
+    if (service.exitCode !== null) throw new Ended(`chatpass serve ended:\n${service.said}`);
+    return (await fetch(`http://${admin}/readyz`)).ok;
+  });
+  return service;
+}
+
+// demo runs `chatpass demo` on free ports and resolves to the URLs it prints.
+export async function demo(t) {
+  const dir = mkdtempSync(join(tmpdir(), 'chatpass-e2e-'));
+  const program = run(t, dir, ['demo', '--port', '0', '--data', dir]);
+  const url = (name) => program.said.match(new RegExp(`^\\W*${name}\\b.*?(http://\\S+)`, 'im'))?.[1].replace(/[/.]*$/, '');
+  const urls = () => ({ service: url('service'), issuer: url('identity provider'), shop: url('shop') });
+  await until('the demo says where it is', () => {
+    if (program.exitCode !== null) throw new Ended(`chatpass demo ended:\n${program.said}`);
+    return Object.values(urls()).every(Boolean);
+  });
+  return { ...urls(), program };
+}
+
+// run starts the binary; it ends with the test t, with exit code 0, and its folder goes.
+function run(t, dir, args, env = {}) {
+  const child = spawn(binary, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (child.said += text));
+  child.ended = new Promise((resolve) => child.once('exit', resolve));
+  t.after(async () => {
+    child.kill('SIGTERM');
+    const code = await child.ended;
+    rmSync(dir, { recursive: true });
+    if (code !== 0) throw new Error(`chatpass ${args[0]}: exit code ${code}\n${child.said}`);
+  });
+  return child;
+}
+
+// urlOf is where a browser finds an address: pages and service share the host localhost, hence the site.
+export const urlOf = (address) => `http://${address.replace('127.0.0.1', 'localhost')}`;
+
+export async function freeAddress() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return `127.0.0.1:${port}`;
+}
+
+// steps returns a function that runs one step of a story as a subtest of t. A step that fails shows what
+// say returns, and the steps after it fail at once.
+export function steps(t, say) {
+  let broken = false;
+  return (name, step) => t.test(name, async () => {
+    if (broken) throw new Error('an earlier step failed');
+    try {
+      await step();
+    } catch (err) {
+      broken = true;
+      throw new Error(await say(), { cause: err });
+    }
+  });
+}
+
+class Ended extends Error {}
+
+// until asks until the answer is truthy, and returns it. An answer that fails counts as a no.
+export async function until(what, ask, seconds = 30) {
+  const deadline = Date.now() + seconds * 1000;
+  for (let last; ; ) {
+    try {
+      const answer = await ask();
+      if (answer) return answer;
+    } catch (err) {
+      if (err instanceof Ended) throw err;
+      last = err;
+    }
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s until ${what}`, { cause: last });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

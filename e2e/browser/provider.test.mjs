@@ -1,0 +1,168 @@
+// The service with an identity provider that others wrote (npm oidc-provider), and a page of our own,
+// in a real browser.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { start as startIssuer } from '../op/op.mjs';
+import { freeAddress, serve, steps, until, urlOf } from './chatpass.mjs';
+import { launch } from './chromium.mjs';
+import { audience, open as openShop } from './shop.mjs';
+
+const secret = 'chatpass-secret-at-the-issuer-0123456789';
+
+// company is everything running, and a browser on the shop's page.
+async function company(t, path = '/') {
+  const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
+  const url = urlOf(listen);
+  const issuer = await startIssuer({
+    port: Number(issuerAddress.split(':')[1]),
+    groups: { alice: ['gold'] },
+    clients: [{
+      client_id: 'chatpass', client_secret: secret,
+      redirect_uris: [`${url}/v1/login/callback/corp`],
+      post_logout_redirect_uris: [`${url}/v1/logout/callback`],
+      backchannel_logout_uri: `${url}/v1/backchannel-logout/corp`, backchannel_logout_session_required: true,
+    }],
+  });
+  t.after(() => issuer.stop());
+  const service = await serve(t, listen, { CORP_SECRET: secret }, `
+dangerously_short_lifetimes: true
+issuers:
+  corp:
+    issuer: ${issuer.issuer}
+    client_id: chatpass
+    client_secret: env:CORP_SECRET
+    scopes: [openid, profile, email]
+apps:
+  support:
+    audience: [${audience}]
+    issuers: [corp]
+    origins: [${urlOf(shopAddress)}]
+    return_to: [${urlOf(shopAddress)}/]
+    admit: has(claims.email)
+    claims: {name: claims.name, tier: "'gold' in claims.groups ? 'gold' : 'standard'"}
+    scopes: [chat:read]
+    context_lifetime: 20s
+    clients:
+      support-web: {type: browser}
+`);
+  const shop = await openShop(t, shopAddress, url);
+  const context = await (await launch(t)).newContext();
+  context.setDefaultTimeout(30_000);
+  const page = await context.newPage();
+  const errors = [];
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (err) => errors.push(err.message));
+  await page.goto(shop.url + path);
+  return { page, context, shop, issuer, service, url, errors };
+}
+
+const ask = (page) => page.getByRole('button', { name: 'Which orders are mine?' }).click();
+const signIn = (page) => page.getByRole('button', { name: 'Sign In' });
+const shows = (page, text) => until(`the page says "${text}"`, async () => (await page.locator('#answer').textContent()).includes(text));
+
+// popup clicks Sign In and returns the window that opens.
+async function popup(page) {
+  const [opened] = await Promise.all([page.waitForEvent('popup'), signIn(page).click()]);
+  return opened;
+}
+
+async function enter(window, person) {
+  await window.locator('input[name=login]').fill(person);
+  await window.locator('input[name=password]').fill('any');
+  await Promise.all([window.waitForEvent('close'), window.getByRole('button', { name: 'Sign-in' }).click()]);
+}
+
+test('a customer chats signed in, through renewal, sign-out at the issuer and back', { timeout: 240_000 }, async (t) => {
+  const { page, context, shop, issuer, service, errors } = await company(t);
+  const step = steps(t, async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`);
+  let loggedOut = 0;
+  issuer.provider.on('backchannel.success', () => loggedOut++);
+
+  await step('anonymous at first, without a request that fails', async () => {
+    await ask(page);
+    await shows(page, 'Please sign in.');
+    assert.deepEqual(errors, []);
+  });
+
+  await step('signs in by popup, and the question is answered', async () => {
+    await enter(await popup(page), 'alice');
+    await shows(page, 'Alice, you are a gold customer.');
+  });
+
+  const [first] = shop.presented;
+  await step('the context expires and is renewed without a prompt', async () => {
+    await until('a later context is presented than the first, which has expired', async () => {
+      await ask(page);
+      const latest = shop.presented.at(-1);
+      return latest.iat >= first.exp && latest.jti !== first.jti;
+    }, 60);
+    assert.equal(await signIn(page).isVisible(), false);
+    assert.deepEqual(new Set(shop.presented.map(({ sub, sid }) => `${sub} ${sid}`)).size, 1, 'one customer, one session');
+    assert.equal(context.pages().length, 1, 'no other window');
+  });
+
+  await step('the session ends at the issuer, and the chat offers Sign In', async () => {
+    const elsewhere = await context.newPage();
+    await elsewhere.goto(`${issuer.issuer}/session/end`);
+    await elsewhere.getByRole('button', { name: 'Sign me out' }).click();
+    await until('the issuer has told the service', () => loggedOut === 1);
+    await elsewhere.close();
+    await until('the page offers Sign In', async () => {
+      await ask(page);
+      return signIn(page).isVisible();
+    });
+  });
+
+  await step('signs in again and goes on as the same customer', async () => {
+    const before = shop.presented.length;
+    await enter(await popup(page), 'alice');
+    await until('the API hears from the page', () => shop.presented.length > before);
+    const last = shop.presented.at(-1);
+    assert.equal(last.sub, first.sub);
+    assert.notEqual(last.sid, first.sid, 'a session of its own');
+  });
+
+  await step('signs out, here and at the issuer', async () => {
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('button', { name: 'Sign me out' }).click();
+    await page.waitForURL(`${shop.url}/**`);
+    await ask(page);
+    await shows(page, 'Please sign in.');
+    const window = await popup(page);
+    await window.locator('input[name=login]').waitFor(); // the issuer asks who it is: nobody is signed in there
+  });
+});
+
+test('a cancelled sign-in leaves the chat anonymous, and the next one works', { timeout: 120_000 }, async (t) => {
+  const { page } = await company(t);
+  await ask(page);
+  const window = await popup(page);
+  await Promise.all([window.waitForEvent('close'), window.getByText('Cancel').click()]);
+  await shows(page, 'Please sign in.');
+  await enter(await popup(page), 'bob');
+  await shows(page, 'Bob, you are a standard customer.');
+});
+
+test('where popups cannot be, sign-in goes by redirect and comes back', { timeout: 120_000 }, async (t) => {
+  const { page, shop } = await company(t, '/?redirect');
+  await ask(page);
+  await signIn(page).click();
+  await page.locator('input[name=login]').fill('alice');
+  await page.locator('input[name=password]').fill('any');
+  await page.getByRole('button', { name: 'Sign-in' }).click();
+  await page.waitForURL(`${shop.url}/?redirect`);
+  await ask(page);
+  await shows(page, 'Alice, you are a gold customer.');
+  assert.equal(new URL(page.url()).hash, '', 'nothing of the sign-in is left in the address');
+});
+
+test('a page that is not registered gets nothing', { timeout: 120_000 }, async (t) => {
+  const { page, url } = await company(t);
+  const stranger = await openShop(t, await freeAddress(), url);
+  await page.goto(stranger.url);
+  const answer = await page.evaluate((url) => fetch(url, {
+    method: 'POST', credentials: 'include', headers: { 'Content-Type': 'application/json', 'X-Chatpass-Client': 'web/1' },
+    body: JSON.stringify({ client_id: 'support-web', activity: 'passive', cause: 'load' }),
+  }).then(() => 'read', () => 'blocked'), `${url}/v1/context`);
+  assert.equal(answer, 'blocked');
+});

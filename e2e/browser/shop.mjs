@@ -1,0 +1,35 @@
+// A company's shop: a page with a chat, and an API that believes contexts of an issuer, which it knows
+// by URL alone.
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+
+export const audience = 'https://api.example.com';
+
+// open serves the page at /, with the SDK of issuer. What the API believed is in presented.
+export async function open(t, address, issuer) {
+  const page = readFileSync(new URL('shop.html', import.meta.url), 'utf8').replaceAll('{issuer}', issuer);
+  const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
+  const presented = [];
+  const server = http.createServer(async (request, response) => {
+    if (request.url !== '/orders') {
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
+      return;
+    }
+    try {
+      const token = request.headers.authorization?.replace('Bearer ', '');
+      const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' });
+      presented.push(payload);
+      response.end(`${payload.name}, you are a ${payload.tier} customer.`);
+    } catch (err) {
+      response.end(`refused: ${err.message}`); // 200, so that the browser's console stays clean
+    }
+  });
+  const [host, port] = address.split(':');
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://localhost:${port}`, presented };
+}

@@ -1,0 +1,50 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CHATPASS") != "" {
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "chatpass-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("CHATPASS", filepath.Join(dir, "chatpass"))
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", os.Getenv("CHATPASS"), "./cmd/chatpass")
+	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// eventually asks again until what returns nil, and fails the test with its last error after 20 s.
+func eventually(t testing.TB, what func() error) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := what()
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+}

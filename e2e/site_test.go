@@ -1,0 +1,176 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	audience   = "https://api.example.com"
+	shopOrigin = "http://localhost:3999" // a registered page
+	webClient  = "support-web"
+	backend    = "support-backend"
+)
+
+// secrets are what configurations name as env:NAME.
+var secrets = []string{"CORP_SECRET=chatpass-secret-at-the-issuer-0123456789", "BACKEND_SECRET=support-backend-secret-0123456789"}
+
+// configuration is a whole small site; {…} is filled in by newSite.
+const configuration = `issuer: {issuer}
+listen: {listen}
+admin_listen: {admin}
+store: sqlite:{dir}/chatpass.db
+master_key: file:{dir}/master.json
+keys: {algorithm: ES256}
+issuers:
+  corp:
+    issuer: {upstream}
+    client_id: chatpass
+    client_secret: env:CORP_SECRET
+    scopes: [openid, profile, email]
+apps:
+  support:
+    audience: ["https://api.example.com"]
+    issuers: [corp]
+    origins: ["http://localhost:3999"]
+    admit: has(claims.email)
+    claims:
+      name: claims.name
+      tier: "'gold' in claims.groups ? 'gold' : 'standard'"
+    scopes: [chat:read, chat:write]
+    clients:
+      support-web: {type: browser, accepts: {corp: [shop-web]}}
+      support-backend: {type: backend, auth: client_secret_basic, secret: env:BACKEND_SECRET, accepts: {corp: [shop-web]}}
+log: {level: info, format: json}
+`
+
+// A site is an installation: a folder with a configuration, a master key and a store.
+type site struct {
+	dir, issuer, admin string
+}
+
+// newSite installs chatpass for an upstream issuer, on free ports. Each edit is an old and a new text
+// in the configuration.
+func newSite(t testing.TB, upstream string, edits ...[2]string) site {
+	t.Helper()
+	s := site{dir: t.TempDir(), admin: freeAddress(t)}
+	listen := freeAddress(t)
+	s.issuer = "http://" + strings.Replace(listen, "127.0.0.1", "localhost", 1)
+	s.newMasterKey(t)
+	text := strings.NewReplacer("{issuer}", s.issuer, "{listen}", listen, "{admin}", s.admin, "{dir}", s.dir, "{upstream}", upstream).Replace(configuration)
+	s.write(t, text)
+	for _, edit := range edits {
+		s.edit(t, edit[0], edit[1])
+	}
+	return s
+}
+
+func (s site) config() string { return filepath.Join(s.dir, "chatpass.yaml") }
+
+func (s site) write(t testing.TB, text string) {
+	t.Helper()
+	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s site) edit(t testing.TB, old, text string) {
+	t.Helper()
+	before, err := os.ReadFile(s.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(before), old) {
+		t.Fatalf("the configuration has no %q", old)
+	}
+	s.write(t, strings.Replace(string(before), old, text, 1))
+}
+
+func (s site) newMasterKey(t testing.TB) {
+	t.Helper()
+	file := filepath.Join(s.dir, "master.json")
+	if err := os.RemoveAll(file); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := command("secret", "new", "-o", file).CombinedOutput(); err != nil {
+		t.Fatalf("chatpass secret new: %v: %s", err, out)
+	}
+}
+
+// chatpass runs the binary to its end and returns its exit code.
+func (s site) chatpass(t *testing.T, args ...string) (*process, int) {
+	t.Helper()
+	p := start(t, command(args...))
+	return p, p.exitCode()
+}
+
+// command is the binary with the secrets that configurations name.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Getenv("CHATPASS"), args...)
+	cmd.Env = append(os.Environ(), secrets...)
+	return cmd
+}
+
+// serve starts the service and waits until it says that it is ready.
+func (s site) serve(t testing.TB) *process {
+	t.Helper()
+	return s.ready(t, start(t, command("serve", "-c", s.config())))
+}
+
+func (s site) ready(t testing.TB, service *process) *process {
+	t.Helper()
+	eventually(t, func() error {
+		select {
+		case <-service.ended:
+			t.Fatalf("ended with exit code %d before it was ready", service.exitCode())
+		default:
+		}
+		resp, err := http.Get("http://" + s.admin + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("not ready: %s", body)
+		}
+		return nil
+	})
+	return service
+}
+
+// upstreamClient registers the site at an identity provider, as its operator would.
+func (s site) upstreamClient() map[string]any {
+	return map[string]any{
+		"client_id": "chatpass", "client_secret": strings.TrimPrefix(secrets[0], "CORP_SECRET="),
+		"redirect_uris":          []string{s.issuer + "/v1/login/callback/corp"},
+		"backchannel_logout_uri": s.issuer + "/v1/backchannel-logout/corp", "backchannel_logout_session_required": true,
+	}
+}
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// newSiteWithIssuer is a site whose identity provider runs.
+func newSiteWithIssuer(t *testing.T, edits ...[2]string) (site, string) {
+	t.Helper()
+	address := freeAddress(t)
+	upstream := "http://" + strings.Replace(address, "127.0.0.1", "localhost", 1)
+	s := newSite(t, upstream, edits...)
+	startIssuer(t, port(t, upstream), s.upstreamClient())
+	return s, upstream
+}

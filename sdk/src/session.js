@@ -61,7 +61,7 @@ export async function logout(k, scope) {
   k.tell({ kind: 'logout' });
   end(k, true, 'logged_out');
   for (let n = 0; n < LOGOUT_TRIES; n++) {
-    const { kind, body, after = 0 } = await post(k, '/v1/logout', { scope }, true);
+    const { kind, body, after = 0 } = await post(k, '/v1/logout', { scope, return_to: k.cfg.returnTo }, true);
     const url = body.end_session_url;
     if (kind === 'ok') return { endSessionUrl: url ? new URL(url, k.host).href : null };
     if (kind !== 'later') break;

@@ -399,6 +399,13 @@ test('row 29: sign-out: nothing is handed out from the first moment, the widget 
   assert.equal(contexts(p).length, 1, 'and nothing is renewed');
 });
 
+test('row 29: the sign-out at the issuer leads back to the page that is registered for it', async () => {
+  const p = await ready({ cfg: { returnTo: 'https://www.example.com/return' } });
+  p.chat.logout({ scope: 'global' });
+  await p.machine.advance(1);
+  assert.deepEqual(p.requests('/v1/logout'), [{ client_id: 'web-1', scope: 'global', return_to: 'https://www.example.com/return' }]);
+});
+
 test('row 29: an answer that was under way when the person signed out is void', async () => {
   const p = await ready();
   p.machine.sleep(400);

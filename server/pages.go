@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"chatpass/exchange"
 	"chatpass/session"
@@ -78,6 +79,7 @@ func (p *pages) problem(r *http.Request, f fault) page {
 	if end.Message == "" {
 		end.Message = row.Description
 	}
+	end.Message = strings.ToUpper(end.Message[:1]) + end.Message[1:] + "."
 	if f.status >= http.StatusInternalServerError {
 		end.Title = "Sign-in is unavailable at the moment"
 		end.Message = "This is not your fault, and nothing is lost. Please try again in a moment."

@@ -43,7 +43,8 @@ func TestCheckRefuses(t *testing.T) {
 	}{
 		"contexts that outlive their key": {
 			func(c *keys.Config) { c.Retiring = 65 * time.Minute },
-			[]string{"keys.retiring|1h5m is less than 1h12m = longest context lifetime 1h + 2 × skew 1m + jwks_max_age 5m + signing lease 5m|at least 1h12m"},
+			[]string{"keys.retiring|1h5m is less than 1h12m = longest context lifetime 1h + 2 × skew 1m + " +
+				"jwks_max_age 5m + signing lease 5m|at least 1h12m"},
 		},
 		"published too late for caches": {
 			func(c *keys.Config) { c.PublishAhead, c.JWKSMaxAge = 20*time.Minute, 20*time.Minute },
@@ -81,7 +82,8 @@ func TestCheckRefuses(t *testing.T) {
 				"keys.active|2s is not between 4s and 8760h|4s",
 				"keys.publish_ahead|3s is less than 4s = jwks_max_age 3s + skew 1s|4s",
 				"keys.active|2s is less than 3s = publish_ahead 3s|3s",
-				"keys.retiring|7s is less than 8s = longest context lifetime 2s + 2 × skew 1s + jwks_max_age 3s + signing lease 1s|8s",
+				"keys.retiring|7s is less than 8s = longest context lifetime 2s + 2 × skew 1s + " +
+					"jwks_max_age 3s + signing lease 1s|8s",
 			},
 		},
 		"nothing": {

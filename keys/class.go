@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -81,11 +82,11 @@ type Token struct {
 	Claims []byte // the payload as signed
 }
 
-// Verify checks that a served key of this class has signed the token: that its kid is of this class and its algorithm
-// is the key's own (RFC 8725 §3.1). It looks at no claim. Its error is an [identity.Rejection].
+// Verify checks that a served key of this class has signed the token: that its kid is of this class and
+// its algorithm the key's own (RFC 8725 §3.1). It looks at no claim. Its error is an [identity.Rejection].
 func (c *Class) Verify(token string) (Token, error) {
 	if len(token) > maxToken {
-		return Token{}, identity.Reject(identity.TooLarge, fmt.Sprintf("%d bytes", len(token)), fmt.Sprintf("at most %d", maxToken))
+		return Token{}, identity.Reject(identity.TooLarge, strconv.Itoa(len(token))+" bytes", "at most "+strconv.Itoa(maxToken))
 	}
 	v := c.ring.view.Load()
 	jws, err := jose.ParseSignedCompact(token, joseAlgorithms(v.algorithms(c.name)))
@@ -102,7 +103,9 @@ func (c *Class) Verify(token string) (Token, error) {
 	}
 	claims, err := jws.Verify(key.public)
 	if err != nil {
-		return Token{}, &identity.Rejection{Code: identity.SignatureInvalid, Measured: "no match", Required: "our signature", Err: err}
+		rejection := identity.Reject(identity.SignatureInvalid, "no match", "our signature")
+		rejection.Err = err
+		return Token{}, rejection
 	}
 	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
 	return Token{typ, claims}, nil

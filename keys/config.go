@@ -78,6 +78,9 @@ func (c *Config) ripening() time.Duration {
 // 2 × Active, and then does the same.
 func (c *Config) life() time.Duration { return 6 * c.Active }
 
+// term is how long a key may sign at most. The span of the key bounds it, should c.Active have grown since.
+func (c *Config) term(k *Record) time.Duration { return min(2*c.Active, k.span()/3) }
+
 func (c *Config) tick() time.Duration { return min(slowestTick, c.Lease()/4) }
 
 func (c Config) withDefaults() Config {

@@ -36,7 +36,7 @@ type replica struct {
 	ring      *keys.Ring // nil while it is not running
 	offset    time.Duration
 	algorithm string
-	lastRead  time.Time
+	lastLook  time.Time
 	etag      string
 	kids      []string // of the set with that ETag
 }
@@ -48,7 +48,7 @@ func newFleet(t rapid.TB, cfg keys.Config) *fleet {
 	}
 	for range 3 {
 		r := &replica{fleet: f, algorithm: cfg.Algorithm, door: &door{memory: f.store}}
-		r.door.onRead = func() { r.lastRead = f.now }
+		r.door.onLook = func() { r.lastLook = f.now }
 		f.replicas = append(f.replicas, r)
 	}
 	return f
@@ -155,7 +155,7 @@ func (r *replica) sign() {
 		r.Fatal(err)
 	}
 	kid := header(r, token)["kid"].(string)
-	if cut := r.now.Sub(r.lastRead); cut > r.cfg.Lease() { // I7
+	if cut := r.now.Sub(r.lastLook); cut > r.cfg.Lease() { // I7
 		r.Fatalf("signed %s after the last look at the store, the lease is %s", cut, r.cfg.Lease())
 	}
 	if ahead := r.now.Sub(r.lastMissing[kid]); ahead < r.cfg.PublishAhead && !r.founding(kid) { // I1
@@ -190,7 +190,7 @@ func skew(cfg keys.Config) time.Duration {
 // settle lets all replicas reach the store, and expects them to show the same (I10).
 func (f *fleet) settle() {
 	for _, r := range f.replicas {
-		*r.door = door{memory: f.store, onRead: r.door.onRead}
+		*r.door = door{memory: f.store, onLook: r.door.onLook}
 	}
 	for round, writes := 0, -1; writes != f.store.writes; round++ {
 		if writes = f.store.writes; round > 5 {

@@ -39,7 +39,7 @@ func (r *Ring) next(v *view, k *Record) time.Time {
 	case Pending:
 		return r.activation(v, k)
 	case Active:
-		return k.Activated.Add(r.cfg.Active)
+		return k.Activated.Add(r.cfg.term(k) / 2)
 	case Retiring:
 		return k.Demoted.Add(r.cfg.Retiring)
 	}
@@ -51,7 +51,7 @@ func (r *Ring) next(v *view, k *Record) time.Time {
 func (r *Ring) activation(v *view, k *Record) time.Time {
 	var start time.Time
 	if s := v.signers[k.Class]; s != nil && s.record.Algorithm == r.cfg.Algorithm {
-		start = s.record.Activated.Add(r.cfg.Active)
+		start = s.record.Activated.Add(r.cfg.term(&s.record) / 2)
 	}
 	for _, other := range v.records {
 		if other.Class != k.Class || other.state() != Pending || other.Algorithm != r.cfg.Algorithm {

@@ -29,6 +29,12 @@ func (m *memory) read() keys.Snapshot {
 	return keys.Snapshot{Version: m.ring.Version, Keys: slices.Clone(m.ring.Keys)}
 }
 
+func (m *memory) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes
+}
+
 func (m *memory) swap(s keys.Snapshot) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,16 +115,15 @@ type door struct {
 	lose, lapse bool
 	// between runs once, after the next read: what other replicas do before this one writes.
 	between func()
-	onRead  func()
+	// onLook is called whenever this replica learns what the ring is now.
+	onLook func()
 }
 
 func (d *door) Ring(context.Context) (keys.Snapshot, error) {
 	if d.down {
 		return keys.Snapshot{}, errDown
 	}
-	if d.onRead != nil {
-		d.onRead()
-	}
+	d.look()
 	snap := d.read()
 	if f := d.between; f != nil {
 		d.between = nil
@@ -140,7 +145,16 @@ func (d *door) SwapRing(_ context.Context, s keys.Snapshot) error {
 	if lapse {
 		return errCrash
 	}
+	if err == nil {
+		d.look()
+	}
 	return err
+}
+
+func (d *door) look() {
+	if d.onLook != nil {
+		d.onLook()
+	}
 }
 
 // epoch is when every test begins.

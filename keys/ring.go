@@ -28,8 +28,9 @@ type Ring struct {
 const attempts = 10
 
 // Tick brings this replica and the ring up to date: it reads the ring, renews the signing leases and
-// does what is due: make keys, activate, demote, destroy, drop. It may be called at any time, as often as one likes,
-// on many replicas at once. If the store cannot be reached, keys go on signing to the end of their leases.
+// does what is due (make keys, activate, demote, destroy, drop). It may be called at any time, as often
+// as one likes, on many replicas at once. If the store cannot be reached, the error is the store's, and
+// keys go on signing to the end of their leases.
 func (r *Ring) Tick(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,24 +76,24 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 		v.picture = p
 	}
 	elapsed := r.cfg.Elapsed()
-	r.watch.look(v.records, r.cfg.Now(), elapsed)
+	r.watch.look(v.records, r.cfg.Now(), asked, elapsed)
 	for class, s := range v.signers {
-		age := r.watch.age(&s.record, elapsed)
-		v.until[class] = min(asked+r.cfg.Lease(), elapsed+left(&r.cfg, &s.record, age))
+		_, age := r.watch.age(&s.record, elapsed)
+		v.until[class] = min(asked+r.cfg.Lease(), elapsed+r.cfg.term(&s.record)-age)
 	}
 	r.view.Store(&v)
 	return nil
 }
 
-// plan returns the ring as it should be, and the spare keys that it does not use. Keys are made
-// here, while nobody waits for the store. If one cannot be made, that is the error, and
-// the plan does without it: those that there are still take over.
+// plan returns the ring as it should be, and the spare keys that it does not use. Keys are made here,
+// while nobody waits for the store. If one cannot be made, that is the error, and the plan does without
+// it: those that there are still take over.
 func (r *Ring) plan(snap Snapshot) (Snapshot, []Record, error) {
 	for {
 		elapsed := r.cfg.Elapsed()
 		t := turn{
 			cfg: &r.cfg, now: r.cfg.Now().UTC().Round(0), // without monotonic reading: it is stored
-			age:  func(k *Record) time.Duration { return r.watch.age(k, elapsed) },
+			ages: func(k *Record) (time.Duration, time.Duration) { return r.watch.age(k, elapsed) },
 			keys: slices.Clone(snap.Keys), spares: r.spares,
 		}
 		t.run()
@@ -142,13 +143,13 @@ func (r *Ring) log(old, next Snapshot) {
 	}
 	for _, k := range next.Keys {
 		if before, ok := was[k.KID]; !ok || before != k.state() {
-			r.cfg.Log.Info("signing key", "kid", k.KID, "class", k.Class, "alg", k.Algorithm, "state", k.state(), "version", next.Version)
+			r.cfg.Log.Info("signing key", "kid", k.KID, "class", k.Class, "alg", k.Algorithm, "state", k.state())
 		}
 	}
 }
 
-// Run keeps the ring up to date until ctx ends: at least once a second, and more often when keys are short-lived.
-// Then it returns nil.
+// Run keeps the ring up to date until ctx ends, and returns nil then. It ticks once a second, and more
+// often when leases are short.
 func (r *Ring) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.cfg.tick())
 	defer ticker.Stop()
@@ -185,7 +186,7 @@ func (r *Ring) KeySet() KeySet { return r.view.Load().set }
 func (r *Ring) Algorithms(class string) []string { return r.view.Load().algorithms(class) }
 
 // Ready returns nil if every class has a key that may sign now, else an [identity.Outage] that names the
-// classes which have none. A class that is new in a ring in use is not missed before its first key is ripe.
+// classes that have none. A class that is new in a ring in use is not missed before its first key signs.
 func (r *Ring) Ready() error {
 	v, elapsed := r.view.Load(), r.cfg.Elapsed()
 	var missing []string

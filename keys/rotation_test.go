@@ -24,7 +24,8 @@ func drawSchedule(t *rapid.T) keys.Config {
 	cfg.LongestLifetime = some("lifetime", unit, 60)
 	cfg.PublishAhead = some("publish ahead", max(cfg.JWKSMaxAge+skew(cfg), 15*unit), 3000)
 	cfg.Active = some("active", max(cfg.PublishAhead, active), 10000)
-	cfg.Retiring = some("retiring", cfg.LongestLifetime+2*skew(cfg)+cfg.JWKSMaxAge+lease, 1500)
+	room := rapid.SampledFrom([]int{0, 20, 1500}).Draw(t, "room")
+	cfg.Retiring = some("retiring", cfg.LongestLifetime+2*skew(cfg)+cfg.JWKSMaxAge+lease, room)
 	if err := cfg.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +142,60 @@ func TestNoClockStepHurries(t *testing.T) {
 	})
 }
 
+// A replica that loses the store just before a key is replaced signs with it as long as it may. No
+// verifier loses that key while such a token is valid.
+func TestCutOffReplicaStrandsNoContext(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, drawSchedule(t))
+		f.rapid = t
+		for _, r := range f.replicas {
+			r.restart()
+		}
+		f.advance(f.cfg.Active - f.cfg.Lease()/time.Duration(rapid.IntRange(1, 20).Draw(t, "before")))
+		for _, r := range f.replicas {
+			r.tick()
+		}
+		f.replicas[0].door.down = true
+		end := f.now.Add(f.cfg.Lease() + f.cfg.Retiring + f.cfg.LongestLifetime)
+		for step := f.cfg.Lease() / 10; f.now.Before(end); f.advance(step) {
+			f.replicas[0].sign()
+			f.replicas[1].tick()
+			if !f.replicas[0].inService() { // nothing but the removal is awaited now
+				step = f.cfg.Retiring / 50
+			}
+		}
+	})
+}
+
+// A replica that first sees a key sign when its term may be over does not begin a new term with it.
+func TestLateSightingGrantsNoTerm(t *testing.T) {
+	c, store := newClock(), &memory{}
+	doors := []*door{{memory: store}, {memory: store}}
+	awake, asleep := open(t, c.config(doors[0])), open(t, c.config(doors[1]))
+	c.advance(168 * time.Hour)
+	tick(t, awake)
+	old := inState(awake, keys.Active)[0]
+	doors[0].down = true
+	c.advance(2 * 168 * time.Hour)
+	tick(t, asleep)
+	if kid := verify(t, sign(t, asleep), published(t, asleep.KeySet())); kid == old {
+		t.Error("the key signs beyond its term")
+	}
+}
+
+// On the tightest of schedules, and with nothing in its way, rotation leaves no gap.
+func TestTightScheduleHasNoGap(t *testing.T) {
+	c := newClock()
+	cfg := c.config(&door{memory: &memory{}})
+	cfg.PublishAhead, cfg.Active = time.Hour, time.Hour
+	ring := open(t, cfg)
+	for range 24 * 60 {
+		c.advance(time.Minute)
+		tick(t, ring)
+		sign(t, ring)
+	}
+}
+
 // A clock that stands still, runs backwards or far too fast does not stop rotation, nor hurry it.
 func TestRotationNeedsNoClock(t *testing.T) {
 	for _, rate := range []time.Duration{0, -1, 3} {
@@ -178,6 +233,30 @@ func TestTwoDayCacheMeetsNoUnknownKey(t *testing.T) {
 	}
 	if len(used) != 5 {
 		t.Errorf("%d keys signed in five weeks, want 5", len(used))
+	}
+}
+
+// A schedule that changes in the middle breaks no promise: keys stop before the `exp` they were published
+// with, and the next is known two days before.
+func TestScheduleChange(t *testing.T) {
+	for _, active := range []time.Duration{48 * time.Hour, 720 * time.Hour} {
+		c, store := newClock(), &door{memory: &memory{}}
+		cfg := c.config(store)
+		ring := open(t, cfg)
+		sets := []map[string]jose.JSONWebKey{published(t, ring.KeySet())}
+		for hour := 1; hour < 70*24; hour++ {
+			if hour == 17*24 {
+				cfg.Active = active
+				ring = open(t, cfg)
+			}
+			c.advance(time.Hour)
+			tick(t, ring)
+			sets = append(sets, published(t, ring.KeySet()))
+			kid := verify(t, sign(t, ring), sets[max(0, hour-48)])
+			if end := members(t, ring)[kid]["exp"].(float64); end < float64(c.now().Unix()) {
+				t.Fatalf("key %s signs %.0f s after its exp", kid, float64(c.now().Unix())-end)
+			}
+		}
 	}
 }
 

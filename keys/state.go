@@ -41,39 +41,45 @@ func (r *Record) stage() (State, time.Time) {
 	return Pending, r.Published
 }
 
-// A watch knows how long each key has been in its state. It counts for itself, so that a clock set
-// forward or back, here or at another replica, makes nothing happen early. Only for what
-// was there at the first look does it believe the clock.
+// span is how long the key can be of use. It is a difference of two times of the same clock.
+func (r *Record) span() time.Duration { return r.NotAfter.Sub(r.Created) }
+
+// A watch knows how long each key has been in its state, between two bounds: what waits for an age
+// asks for the lower, what ends at an age for the upper. It counts for itself, so that a clock set
+// forward or back, here or at another replica, makes nothing happen early. Only for what was there at
+// the first look does it believe the clock.
 type watch struct {
-	seen map[string]sighting
+	seen  map[string]sighting
+	asked time.Duration // when the last look began
 }
 
-// A sighting is a state and when it began, in elapsed time.
+// A sighting is a state that began between two instants, in elapsed time.
 type sighting struct {
-	state State
-	from  time.Duration
+	state         State
+	after, before time.Duration
 }
 
-// look takes note of the keys as they are at now, which is elapsed.
-func (w *watch) look(keys []Record, now time.Time, elapsed time.Duration) {
+// look takes note of the keys as they were told to us after asked, at now, which is elapsed.
+func (w *watch) look(keys []Record, now time.Time, asked, elapsed time.Duration) {
 	seen := make(map[string]sighting, len(keys))
 	for _, r := range keys {
 		s, ok := w.seen[r.KID]
 		if !ok || s.state != r.state() {
-			s = sighting{r.state(), elapsed}
+			s = sighting{r.state(), w.asked, elapsed}
 		}
 		if w.seen == nil {
-			s.from -= max(0, now.Sub(r.since()))
+			s.before -= max(0, now.Sub(r.since()))
+			s.after = s.before
 		}
 		seen[r.KID] = s
 	}
-	w.seen = seen
+	w.seen, w.asked = seen, asked
 }
 
-// age is how long the key has been in its state.
-func (w *watch) age(r *Record, elapsed time.Duration) time.Duration {
+// age returns the bounds of how long the key has been in its state: none, if nobody has seen it there.
+func (w *watch) age(r *Record, elapsed time.Duration) (least, most time.Duration) {
 	if s, ok := w.seen[r.KID]; ok && s.state == r.state() {
-		return max(0, elapsed-s.from)
+		return max(0, elapsed-s.before), elapsed - s.after
 	}
-	return 0
+	return 0, 0
 }

@@ -11,7 +11,7 @@ import (
 type turn struct {
 	cfg  *Config
 	now  time.Time
-	age  func(*Record) time.Duration // how long a key has been in its state
+	ages func(*Record) (least, most time.Duration) // how long a key has been in its state
 	keys []Record
 	// spares are fresh keys that have no place yet; lacking is true if there were too few of them.
 	spares  []Record
@@ -30,7 +30,7 @@ func (t *turn) run() {
 }
 
 // fresh says whether the ring is as good as that of a new installation: no key of it may ever sign
-// again, and nothing signed by one is valid still.
+// again, and nothing signed by one is valid still. A retiring key stopped before the active one.
 func (t *turn) fresh() bool {
 	for i := range t.keys {
 		k := &t.keys[i]
@@ -40,11 +40,7 @@ func (t *turn) fresh() bool {
 				return false
 			}
 		case Active:
-			if t.left(k) > -(t.cfg.Lease() + t.cfg.aftermath()) {
-				return false
-			}
-		case Retiring:
-			if t.age(k) < t.cfg.Retiring {
+			if t.age(k) < t.cfg.term(k)+t.cfg.Lease()+t.cfg.aftermath() {
 				return false
 			}
 		}
@@ -84,7 +80,7 @@ func (t *turn) provide(class string) {
 		k := t.spares[0]
 		t.spares = t.spares[1:]
 		k.Class, k.Created, k.Published = class, t.now, t.now
-		k.NotAfter = t.now.Add(t.cfg.life()).Truncate(time.Second)
+		k.NotAfter = t.now.Add(t.cfg.life() + time.Second - 1).Truncate(time.Second)
 		t.keys = append(t.keys, k)
 	}
 }
@@ -105,7 +101,7 @@ func (t *turn) activate(class string, fresh bool) {
 // successor returns the pending key that should sign instead of current now; nil leaves it as it is.
 func (t *turn) successor(class string, current *Record, fresh bool) *Record {
 	urgent := fresh || current != nil && t.bad(current)
-	signing := !urgent && current != nil && t.left(current) > 0
+	signing := !urgent && current != nil && t.inTerm(current)
 	if signing && !t.due(current) {
 		return nil
 	}
@@ -136,13 +132,13 @@ func first(a, b bool) int {
 	return 0
 }
 
-// due says whether a signing key should be replaced: at the end of its term, or as soon as a
-// key of the configured algorithm can have ripened.
+// due says whether a signing key should be replaced: half-way to its hard stop, or as soon as a key of
+// the configured algorithm can have ripened.
 func (t *turn) due(k *Record) bool {
 	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.ripening() {
 		return true
 	}
-	return t.left(k) <= t.cfg.Active
+	return t.age(k) >= t.cfg.term(k)/2
 }
 
 // retire destroys the private halves that no lease covers any more, and takes keys out of the set
@@ -190,19 +186,19 @@ func (t *turn) bad(k *Record) bool {
 	return k.state() == Compromised || slices.Contains(t.cfg.Denied, k.KID)
 }
 
+// age is how long a key has certainly been in its state.
+func (t *turn) age(k *Record) time.Duration {
+	least, _ := t.ages(k)
+	return least
+}
+
+// inTerm says whether an active key may certainly sign.
+func (t *turn) inTerm(k *Record) bool {
+	_, most := t.ages(k)
+	return most < t.cfg.term(k)
+}
+
 func (t *turn) ripe(k *Record) bool { return t.age(k) >= t.cfg.ripening() }
 
-// stale says whether a pending key could no longer sign for as long as it might have to.
-func (t *turn) stale(k *Record) bool { return t.left(k) < 2*t.cfg.Active }
-
-// left is how long a key may still be used, negative once it may not.
-func (t *turn) left(k *Record) time.Duration { return left(t.cfg, k, t.age(k)) }
-
-// left of a key that has been in its state for age. It is counted from then on, so that no clock matters.
-func left(cfg *Config, k *Record, age time.Duration) time.Duration {
-	life := k.NotAfter.Sub(k.since())
-	if k.state() == Active {
-		life = min(life, 2*cfg.Active)
-	}
-	return life - age
-}
+// stale says whether a pending key has waited so long that it could not sign for a whole term.
+func (t *turn) stale(k *Record) bool { return t.age(k) > k.span()-t.cfg.term(k) }

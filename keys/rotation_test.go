@@ -239,7 +239,9 @@ func TestTwoDayCacheMeetsNoUnknownKey(t *testing.T) {
 // A schedule that changes in the middle breaks no promise: keys stop before the `exp` they were published
 // with, and the next is known two days before.
 func TestScheduleChange(t *testing.T) {
-	for _, active := range []time.Duration{48 * time.Hour, 720 * time.Hour} {
+	// Two weeks and a bit of one key a week; then the rest of ten weeks on the new schedule.
+	for active, want := range map[time.Duration]int{48 * time.Hour: 3 + 27, 720 * time.Hour: 3 + 4} {
+		used := map[string]bool{}
 		c, store := newClock(), &door{memory: &memory{}}
 		cfg := c.config(store)
 		ring := open(t, cfg)
@@ -253,9 +255,13 @@ func TestScheduleChange(t *testing.T) {
 			tick(t, ring)
 			sets = append(sets, published(t, ring.KeySet()))
 			kid := verify(t, sign(t, ring), sets[max(0, hour-48)])
+			used[kid] = true
 			if end := members(t, ring)[kid]["exp"].(float64); end < float64(c.now().Unix()) {
 				t.Fatalf("key %s signs %.0f s after its exp", kid, float64(c.now().Unix())-end)
 			}
+		}
+		if len(used) != want {
+			t.Errorf("with terms of %s: %d keys signed, want %d", active, len(used), want)
 		}
 	}
 }

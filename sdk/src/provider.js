@@ -1,6 +1,6 @@
 import { PATIENCE, busy, degrade, due, fresh, mayRetry, now, since, troubled, usable } from './core.js';
 import { renew } from './renewal.js';
-import { CLOSED, settled } from './states.js';
+import { settled } from './states.js';
 
 /** @import {Context, Core} from './core.js' */
 
@@ -14,14 +14,14 @@ const QUIET = 120;
  * @returns {Context|undefined|Promise<Context|undefined>} Undefined: nobody is signed in, or nothing usable is in hand.
  */
 export function give(k, refused) {
-  if (CLOSED.includes(k.state)) return undefined;
-  const forced = refused && k.ctx && !troubled(k) && force(k, k.ctx);
+  const trouble = troubled(k);
+  const forced = refused && k.ctx && !trouble && force(k, k.ctx);
   if (!forced && fresh(k)) {
     if (k.state === 'READY' && due(k)) renew(k, 'demand');
     return hand(k);
   }
-  if (troubled(k) ? !usable(k) && mayRetry(k) : k.ctx || k.state === 'INIT') renew(k, 'demand');
-  return troubled(k) || !busy(k) ? hand(k) : settled(k, PATIENCE).then(() => hand(k));
+  if (trouble ? !usable(k) && mayRetry(k) : k.ctx || k.state === 'INIT') renew(k, 'demand');
+  return trouble || !busy(k) ? hand(k) : settled(k, PATIENCE).then(() => hand(k));
 }
 
 /** @param {Core} k */

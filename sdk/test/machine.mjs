@@ -75,7 +75,7 @@ export class Machine {
 
 class Emitter {
   listeners = [];
-  addEventListener = (name, fn) => this.listeners.push({ name, fn });
+  addEventListener = (name, fn, options) => this.listeners.push({ name, fn, options });
   fire(name, event = {}) {
     for (const l of this.listeners.filter(l => l.name === name)) l.fn({ type: name, ...event });
   }

@@ -172,6 +172,19 @@ test('row 23: a late success is claimed: the window only seemed closed (opener p
   p.tab.window.fire('focus');
   await p.machine.advance(0.1);
   assert.equal(p.chat.state, 'READY');
+  assert.deepEqual([...new Set(p.requests('/v1/login/status').slice(1).map(r => r.wait))], [0], 'only the first question waits');
+});
+
+test('row 23: the popup\'s word and the service\'s answer make one claim', async () => {
+  const p = await pending();
+  p.service.customer = 'c-1';
+  p.service.special['/v1/login/status'] = () => ({ body: { status: 'complete' }, delay: 2000 });
+  p.tab.opened[0].closed = true;
+  await p.machine.advance(2);
+  done(p);
+  await p.machine.advance(5);
+  assert.equal(claims(p).length, 1);
+  assert.equal(p.chat.state, 'READY');
 });
 
 test('row 23: the service is asked less and less often, and not at all from a hidden tab', async () => {
@@ -179,7 +192,7 @@ test('row 23: the service is asked less and less often, and not at all from a hi
   p.tab.opened[0].closed = true;
   await p.machine.advance(15 * 60 + 10);
   const asked = p.requests('/v1/login/status').length;
-  assert.ok(asked > 10 && asked < 25, `${asked} requests in 15 min`);
+  assert.ok(asked > 14 && asked < 25, `${asked} requests in 15 min`);
   const q = await pending();
   q.tab.hide();
   q.tab.opened[0].closed = true;
@@ -242,6 +255,16 @@ test('row 24: another click brings the popup to the front, or opens a new one if
   assert.equal(p.chat.state, 'READY');
 });
 
+test('row 24: a verifier is used once', async () => {
+  const p = await anonymous();
+  p.chat.login();
+  p.tab.opened[0].closed = true;
+  assert.equal(p.chat.login(), 'POPUP_BLOCKED', 'within the same task the next one is not ready');
+  await flush();
+  assert.equal(p.chat.login(), 'LOGIN_PENDING');
+  assert.notEqual(query(p.tab.opened[0]).challenge, query(p.tab.opened[1]).challenge);
+});
+
 test('row 24: another issuer is another sign-in', async () => {
   const p = await pending();
   await flush();
@@ -279,6 +302,9 @@ test('a refused claim does not touch the session that was there', async () => {
     await p.machine.advance(1);
     assert.equal(p.chat.state, 'READY');
     assert.ok(p.ask().sync.Auth);
+    assert.deepEqual(p.of('login').map(e => e.customerId), [null]);
+    await p.machine.advance(365);
+    assert.deepEqual([claims(p).length, p.requests('/v1/context').length], [1, 2], 'and goes on as before');
   }
 });
 
@@ -308,6 +334,19 @@ test('the answer to a claim is lost: the session it made is found', async () => 
   await p.machine.advance(15);
   assert.equal(p.chat.state, 'READY');
   assert.equal(p.requests('/v1/context').length, 2);
+});
+
+test('only a lost answer is looked for: the next sign-in, refused at once, is not', async () => {
+  const p = await pending({ serve: { special: { '/v1/session': [new TypeError('x'), refusal(410, 'CP-408', 'login'), refusal(410, 'CP-408', 'login')] } } });
+  done(p);
+  await p.machine.advance(15);
+  assert.equal(p.chat.state, 'ANON');
+  const before = p.requests('/v1/context').length;
+  p.chat.login();
+  done(p);
+  await p.machine.advance(1);
+  assert.equal(p.chat.state, 'LOGIN_NEEDED');
+  assert.equal(p.requests('/v1/context').length, before);
 });
 
 test('a claim overtakes a renewal that is under way', async () => {
@@ -491,6 +530,7 @@ test('back by the back button instead of a sign-in: the chat is usable again', a
   await flush();
   assert.equal(p.chat.state, 'ANON');
   assert.equal(p.chat.login(), 'LOGIN_PENDING');
+  assert.notEqual(query(p.tab.went[0]).txn, query(p.tab.went[1]).txn);
 });
 
 test('storage forbidden: redirect cannot work, and says so like a blocked popup', async () => {

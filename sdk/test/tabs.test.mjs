@@ -16,6 +16,12 @@ async function tabs(n, { cfg = {}, serve = { customer: 'c-1' }, before } = {}) {
   return { machine, service, pages, all };
 }
 
+/** Lets time pass until a tab has renewed its context. */
+async function renewal(p, machine) {
+  const before = p.requests('/v1/context').length;
+  while (p.requests('/v1/context').length === before) await machine.advance(1);
+}
+
 async function signIn(p, machine) {
   p.chat.login();
   const win = p.tab.opened.at(-1);
@@ -78,12 +84,13 @@ test('row 27: a tab that was frozen does not take an old context for a new one',
   const { machine, service, pages } = await tabs(2);
   pages[1].tab.hide();
   pages[1].tab.freeze();
-  await machine.advance(365); // pages[0] has renewed and told
+  await renewal(pages[0], machine);
   machine.sleep(3600);
+  pages[1].tab.frozen = false;
+  const asked = pages[1].ask();
   pages[1].tab.thaw();
   await flush();
-  const asked = pages[1].ask();
-  assert.equal(asked.sync, undefined);
+  assert.deepEqual(asked.all, []);
   await machine.advance(1);
   assert.ok(service.ends.get(asked.all[0].Auth.Token) > machine.time);
 });
@@ -92,14 +99,36 @@ test('row 27: the message was under way while the clock was set back: the other 
   const { machine, service, pages } = await tabs(2);
   pages[1].tab.hide();
   pages[1].tab.freeze();
-  await machine.advance(365);
+  await renewal(pages[0], machine);
   machine.sleep(580);
   machine.jump(-600);
+  pages[1].tab.frozen = false;
+  const asked = pages[1].ask();
   pages[1].tab.thaw();
   await flush();
-  const asked = pages[1].ask();
+  assert.deepEqual(asked.all, []);
   await machine.advance(1);
-  assert.ok(service.ends.get(asked.all[0].Auth.Token) > machine.time);
+  assert.ok(service.ends.get(asked.all[0].Auth.Token) - machine.time > 500_000);
+});
+
+test('row 27: a context taken late is aged by both clocks', async () => {
+  for (const sleep of [m => m.sleep(450, true), m => { m.sleep(450); m.jump(-600); }]) {
+    const { machine, service, pages } = await tabs(2);
+    pages[1].tab.hide();
+    pages[1].tab.freeze();
+    await renewal(pages[0], machine);
+    pages[0].tab.hide();
+    machine.sleep(100); // so long after the renewal its message is heard
+    pages[1].tab.thaw();
+    await flush();
+    const { Token } = pages[1].ask().sync.Auth;
+    assert.equal(Token, pages[0].ask().sync.Auth.Token);
+    sleep(machine);
+    const asked = pages[1].ask();
+    assert.equal(asked.sync, undefined, 'less than F is left');
+    await machine.advance(1);
+    assert.ok(service.ends.get(asked.all[0].Auth.Token) - machine.time > 500_000);
+  }
 });
 
 test('row 27: a context shared in an outage ends it for the others', async () => {
@@ -114,6 +143,19 @@ test('row 27: a context shared in an outage ends it for the others', async () =>
   await machine.advance(0.1);
   assert.equal(pages[1].chat.state, 'READY');
   assert.ok(pages[1].ask().sync.Auth);
+  pages[0].tab.hide();
+  service.special = {};
+  machine.sleep(700);
+  assert.equal(pages[1].ask().sync, undefined, 'and the widget waits for the service again');
+});
+
+test('row 27: a context of another tab does not end a sign-in under way', async () => {
+  const { machine, pages } = await tabs(2);
+  pages[1].chat.login();
+  const { Token } = pages[1].ask().sync.Auth;
+  await renewal(pages[0], machine);
+  assert.equal(pages[1].chat.state, 'LOGIN_PENDING');
+  assert.notEqual(pages[1].ask().sync.Auth.Token, Token);
 });
 
 test('row 28: the service ended the session: every tab of that session knows, with one request', async () => {
@@ -127,6 +169,23 @@ test('row 28: the service ended the session: every tab of that session knows, wi
     assert.equal(pages[2].of('state').at(-1).reason, 'why');
     assert.deepEqual(pages[2].calls.map(c => c[0]), state === 'SIGNED_OUT' ? ['setCustomer', 'unloadAndClearSession', 'load'] : ['setCustomer']);
   }
+});
+
+test('row 28: a tab in trouble that hears of the end is in trouble no more', async () => {
+  const { machine, service, pages } = await tabs(2);
+  service.special['/v1/context'] = (_, tab) => tab === pages[1].tab ? new TypeError('x') : refusal(401, 'CP-402', 'login');
+  machine.sleep(700);
+  pages[1].ask();
+  await machine.advance(0.1);
+  assert.equal(pages[1].chat.state, 'BACKOFF');
+  const before = pages[1].of('degraded').length;
+  pages[0].ask();
+  await machine.advance(0.1);
+  assert.equal(pages[1].chat.state, 'LOGIN_NEEDED');
+  await machine.advance(30);
+  pages[1].ask();
+  await flush();
+  assert.equal(pages[1].of('degraded').length, before);
 });
 
 test('row 28: the end of another session is not ours', async () => {
@@ -166,11 +225,32 @@ test('row 28: a sign-out clears the transcript that an ended session left', asyn
 });
 
 test('row 28: a sign-out does not disturb an anonymous chat, but drops its sign-in', async () => {
-  const { machine, pages } = await tabs(2, { serve: {} });
+  const { machine, service, pages } = await tabs(1, { serve: {} });
+  const early = page(service);
+  await flush();
+  early.chat.login(); // before the first answer came
+  await machine.advance(0.2);
+  assert.equal(early.chat.state, 'ANON');
+  pages[0].chat.logout();
+  await machine.advance(0.2);
+  const [win] = early.tab.opened;
+  early.tab.message({ v: 1, type: 'chatpass.login', txn: new URL(win.url).searchParams.get('txn') }, win);
+  await machine.advance(1);
+  assert.equal(early.chat.state, 'ANON');
+  assert.deepEqual([early.calls, early.requests('/v1/session')], [[], []]);
+});
+
+test('row 28: who is signed out already, or refused for good, does not hear it again', async () => {
+  const { machine, service, pages } = await tabs(3);
+  pages[0].chat.logout();
+  await machine.advance(1);
+  service.special['/v1/context'] = () => refusal(403, 'CP-302', 'no');
+  const fatal = page(service);
+  await machine.advance(1);
   pages[1].chat.logout();
   await machine.advance(1);
-  assert.equal(pages[0].chat.state, 'ANON');
-  assert.deepEqual(pages[0].calls, []);
+  assert.deepEqual(pages.map(p => p.of('logout').length), [1, 2, 1]);
+  assert.equal(fatal.chat.state, 'FATAL');
 });
 
 test('row 26: a sign-in in one tab is found by the others, without a second prompt', async () => {
@@ -225,6 +305,18 @@ test('row 14: somebody else signs in in one tab: within 2 s no other tab hands o
   pages[0].chat.acceptCustomer();
   await machine.advance(3);
   assert.deepEqual(pages.map(p => p.chat.state), ['READY', 'MISMATCH', 'MISMATCH']);
+});
+
+test('row 14: a tab that shows the new customer already is not disturbed by the mismatch of another', async () => {
+  const { machine, service, pages } = await tabs(1);
+  Object.assign(service, { customer: 'c-2', sid: 'sid-2' });
+  const other = page(service);
+  await machine.advance(1);
+  pages[0].chat.getToken({ force: true });
+  await machine.advance(3);
+  assert.equal(pages[0].chat.state, 'MISMATCH');
+  assert.equal(other.chat.state, 'READY');
+  assert.equal(other.requests('/v1/context').length, 1);
 });
 
 test('messages of another client, version or kind are not heard; without BroadcastChannel each tab is on its own', async () => {

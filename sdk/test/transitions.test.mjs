@@ -126,6 +126,31 @@ test('row 5: Retry-After is the least pause, of the body or the header, for the 
   }
 });
 
+test('row 5: half of Retry-After is added as jitter', async () => {
+  const pauses = [];
+  for (let seed = 1; seed <= 20; seed++) {
+    const p = await ready({ seed });
+    p.service.special['/v1/context'] = [refusal(503, 'CP-901', 'later', { retry_after: 20 })];
+    p.machine.sleep(600);
+    p.ask();
+    const from = p.machine.time;
+    while (p.chat.state !== 'READY') await p.machine.advance(0.1);
+    pauses.push((p.machine.time - from) / 1000);
+  }
+  assert.ok(Math.min(...pauses) >= 20 && Math.max(...pauses) <= 30.3, pauses.join());
+  assert.ok(Math.max(...pauses) > 27, pauses.join());
+});
+
+test('row 5: an outage at load, and then nobody is there: the widget is told so, without trouble', async () => {
+  const machine = new Machine();
+  const p = page(Object.assign(new Service(machine), { special: { '/v1/context': [down()] } }));
+  await machine.advance(10);
+  assert.equal(p.chat.state, 'ANON');
+  assert.deepEqual(p.ask().sync, {});
+  await flush();
+  assert.deepEqual(p.of('degraded'), []);
+});
+
 test('row 5: whatever is not our own word is an outage: never a sign-in prompt', async () => {
   const faults = {
     'network error': () => new TypeError('Failed to fetch'),
@@ -196,6 +221,7 @@ test('row 6: renewIn is the service\'s to say', async () => {
 
 test('row 6: a service that says renew_in 0 is not run over', async () => {
   const p = await ready({ serve: { renewIn: 0 } });
+  assert.ok(p.ask().sync.Auth);
   await p.machine.advance(600);
   assert.ok(contexts(p).length <= 6 * 11, `${contexts(p).length} requests`);
 });
@@ -244,6 +270,22 @@ test('row 8: focus, pageshow and resume wake as well', async () => {
   }
 });
 
+test('row 8: waking again and again leaves one timer', async () => {
+  const p = await ready();
+  await p.machine.advance(100);
+  p.machine.sleep(300);
+  for (let i = 0; i < 20; i++) p.tab.window.fire('focus');
+  assert.equal(p.machine.timers.filter(t => t.at > p.machine.awake && t.at < p.machine.awake + 1500).length, 1);
+});
+
+test('row 8: a sleep is told from a timer', async () => {
+  const p = await ready();
+  await p.machine.advance(330);
+  p.machine.sleep(50);
+  await p.machine.advance(16);
+  assert.deepEqual(causes(p), ['load', 'wake']);
+});
+
 test('row 8: a missed heartbeat shows a sleep that no event told of', async () => {
   for (const perfSleeps of [true, false]) {
     const p = await ready();
@@ -275,6 +317,8 @@ test('row 9: the request says whether somebody was there in the last minute', as
     assert.equal(contexts(p)[1].activity, activity, `input ${before} s before`);
   }
   const p = await ready();
+  const options = p.tab.window.listeners.filter(l => /pointerdown|keydown/.test(l.name)).map(l => l.options);
+  assert.deepEqual(options, [true, true], 'captured: a page that stops events does not hide them');
   p.tab.window.fire('keydown', { isTrusted: false });
   await p.machine.advance(1);
   p.machine.sleep(599);
@@ -287,6 +331,7 @@ test('row 12: time-outs end the session, and the transcript stays', async () => 
     const p = await ready({ serve: { special: { '/v1/context': body => body.cause === 'load' ? undefined : refusal(401, code, 'login', { reason: 'why' }) } } });
     await p.machine.advance(361);
     assert.equal(p.chat.state, 'LOGIN_NEEDED');
+    assert.equal(await p.chat.ready, null);
     assert.equal(p.of('state').at(-1).reason, 'why');
     assert.deepEqual(p.ask().sync, {});
     assert.deepEqual(p.calls.map(c => c[0]), ['setCustomer']);
@@ -354,6 +399,8 @@ test('row 16 and 17: offline pauses, online renews within 3 s, nobody is signed 
   assert.ok(p.ask().sync.Auth, 'the context is used while it lasts');
   await p.machine.advance(600);
   assert.equal(contexts(p).length, 1);
+  assert.deepEqual(p.ask().sync, {}, 'nobody waits for what cannot come');
+  await flush();
   p.tab.goOnline();
   await p.machine.advance(2.1);
   assert.equal(p.chat.state, 'READY');
@@ -373,6 +420,17 @@ test('row 16: a request that fails while the browser says offline', async () => 
   p.tab.show();
   await p.machine.advance(0.1);
   assert.equal(p.chat.state, 'READY');
+});
+
+test('row 16: from a first look and from an outage too', async () => {
+  const machine = new Machine();
+  const service = Object.assign(new Service(machine), { customer: 'c-1', special: { '/v1/context': [null] } });
+  const p = page(service);
+  p.tab.goOffline();
+  assert.equal(p.chat.state, 'OFFLINE');
+  const q = await outage();
+  q.tab.goOffline();
+  assert.equal(q.chat.state, 'OFFLINE');
 });
 
 test('row 16: offline is no matter where nothing is asked anyway', async () => {
@@ -429,6 +487,23 @@ test('row 29: a sign-out that could not be confirmed is tried again, then told',
   await q.machine.advance(60);
   assert.equal(q.requests('/v1/logout').length, 2);
   assert.deepEqual(q.of('error'), []);
+  const r = await ready({ serve: { special: { '/v1/logout': () => refusal(403, 'CP-105', 'no') } } });
+  r.chat.logout();
+  await r.machine.advance(60);
+  assert.equal(r.requests('/v1/logout').length, 1, 'a refusal is not tried again');
+});
+
+test('row 29: the tries of a sign-out are spread over seconds, and keep to Retry-After', async () => {
+  const times = [];
+  const p = await ready({ seed: 3 });
+  p.service.special['/v1/logout'] = () => {
+    times.push(p.machine.time / 1000);
+    return refusal(503, 'CP-901', 'later', { retry_after: 3 });
+  };
+  p.chat.logout();
+  await p.machine.advance(60);
+  times.slice(1).forEach((t, n) => assert.ok(t - times[n] >= 3 && t - times[n] <= 3.1 + 2 ** n, `pause ${n}: ${t - times[n]}`));
+  assert.ok(times[3] - times[0] > 10, 'with jitter');
 });
 
 test('row 30: the page is told once that the session ends within 5 minutes', async () => {

@@ -33,7 +33,9 @@ test('after a sign-out the anonymous chat is loaded with the page\'s settings, w
 test('without settings the page loads the widget itself', async () => {
   const p = await ready({ settings: null });
   p.chat.logout();
-  assert.deepEqual(names(p.calls), ['setCustomer', 'unloadAndClearSession']);
+  p.chat.logout();
+  assert.deepEqual(names(p.calls), ['setCustomer', 'unloadAndClearSession'], 'once');
+  assert.deepEqual(p.tab.errors, []);
 });
 
 test('an anonymous chat is not thrown away by a sign-out', async () => {

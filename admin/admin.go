@@ -3,6 +3,7 @@ package admin
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/pprof" // registers itself at the default mux too, which nobody here serves
 
@@ -25,11 +26,27 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, cfg.Ready()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics.registry, promhttp.HandlerOpts{}))
 	if cfg.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/", fromHere(pprof.Index))
+		mux.HandleFunc("GET /debug/pprof/profile", fromHere(pprof.Profile))
+		mux.HandleFunc("GET /debug/pprof/trace", fromHere(pprof.Trace))
 	}
 	return http.MaxBytesHandler(mux, 0)
+}
+
+// fromHere refuses what a web page could send: a request for another host's name, which was made to
+// lead here, or one with an Origin.
+func fromHere(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if address := net.ParseIP(host); r.Header.Get("Origin") != "" || host != "localhost" && (address == nil || !address.IsLoopback()) {
+			http.Error(w, "only for this computer's own tools", http.StatusForbidden)
+			return
+		}
+		h(w, r)
+	}
 }
 
 // health is the answer of /livez and /readyz.

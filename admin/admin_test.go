@@ -62,10 +62,27 @@ func TestMetricsHaveTheContractsNames(t *testing.T) {
 }
 
 func TestHeapIsShownOnlyWhenAskedFor(t *testing.T) {
-	for asked, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
-		h := admin.Handler(admin.Config{Metrics: admin.NewMetrics(), Pprof: asked})
-		if status, _ := get(t, h, "/debug/pprof/"); status != want {
-			t.Errorf("pprof asked for: %v, got %d, want %d", asked, status, want)
+	for _, c := range []struct {
+		asked        bool
+		host, origin string
+		want         int
+	}{
+		{false, "localhost:9090", "", http.StatusNotFound},
+		{true, "localhost:9090", "", http.StatusOK},
+		{true, "127.0.0.1:9090", "", http.StatusOK},
+		{true, "[::1]:9090", "", http.StatusOK},
+		{true, "evil.example:9090", "", http.StatusForbidden}, // a name that was made to lead here
+		{true, "localhost:9090", "https://evil.example", http.StatusForbidden},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/debug/pprof/", nil)
+		r.Host = c.host
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		w := httptest.NewRecorder()
+		admin.Handler(admin.Config{Metrics: admin.NewMetrics(), Pprof: c.asked}).ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%+v: got %d", c, w.Code)
 		}
 	}
 }

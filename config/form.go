@@ -37,7 +37,7 @@ func formOf(name string) form {
 	case "issuer name":
 		return matching("1 to 64 letters, digits, - and _", `^[A-Za-z0-9_-]{1,64}$`)
 	case "app name":
-		return matching("1 to 32 lower-case letters, digits and -", `^[a-z0-9-]{1,32}$`)
+		return form{"1 to 32 lower-case letters, digits and -; not beginning with txn-", appPattern, checkAppName}
 	case "client name":
 		return matching("1 to 64 letters, digits and -._~", `^[A-Za-z0-9._~-]{1,64}$`)
 	case "claim name":
@@ -87,6 +87,17 @@ func checkText(text string, _ bool) problem {
 
 // reserved are the claims that only chatpass sets.
 const reserved = " iss sub aud exp nbf iat jti act may_act cnf client_id scope sid status chat auth_time acr amr idp azp nonce at_hash c_hash events sub_id txn "
+
+const appPattern = `^[a-z0-9-]{1,32}$`
+
+// checkAppName keeps apart the names of the two kinds of cookie: one ends with the app's name, the other
+// with txn- and more.
+func checkAppName(name string, _ bool) problem {
+	if strings.HasPrefix(name, "txn-") {
+		return problem{name + " begins with txn-, as the cookies of sign-ins do", "write another name"}
+	}
+	return matching("1 to 32 lower-case letters, digits and -", appPattern).check(name, false)
+}
 
 func checkContextClaim(name string, _ bool) problem {
 	if strings.Contains(reserved, " "+name+" ") && name != "" {

@@ -70,6 +70,14 @@ const (
 	SignIn      TokenType = "sign-in" // a claim on the result of a sign-in
 )
 
+// distrusted is the code for a subject whose issuer the app does not trust any more: a session ends by it.
+func (t TokenType) distrusted() identity.Code {
+	if t == Cookie {
+		return identity.Revoked
+	}
+	return identity.IssuerNotTrusted
+}
+
 // A Request asks for a context.
 type Request struct {
 	RequestID   string // the answer's X-Request-Id, for the audit line

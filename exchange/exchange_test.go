@@ -421,6 +421,56 @@ func TestNewKeyOfAnIssuerIsWorthAnotherTry(t *testing.T) {
 	}
 }
 
+func TestIssuerThatWasRemovedSignsNobodyIn(t *testing.T) {
+	h := newHouse(t)
+	if _, err := h.Exchange(t.Context(), ask()); err != nil {
+		t.Fatal(err)
+	}
+	cookie := h.cookie(t)
+	byCookie := ask()
+	byCookie.SubjectTokenType, byCookie.SubjectToken = exchange.Cookie, cookie
+	if _, err := h.Exchange(t.Context(), byCookie); err != nil {
+		t.Fatal(err)
+	}
+	h.Apps()[0].Issuers = []string{"another"}
+	_, err := h.Exchange(t.Context(), byCookie)
+	wantRefusal(t, err, identity.Revoked)
+	_, err = h.Exchange(t.Context(), ask())
+	wantRefusal(t, err, identity.IssuerNotTrusted)
+}
+
+// cookie is that of a session in a browser.
+func (h *house) cookie(t *testing.T) string {
+	t.Helper()
+	draft := h.sessions.DraftSignIn(session.Start{
+		App: "support", Customer: "c-1", Identity: h.people["ada.id.token"], Limits: session.Limits{Idle: time.Hour, Absolute: time.Hour},
+	})
+	if _, err := h.sessions.Keep(t.Context(), draft); err != nil {
+		t.Fatal(err)
+	}
+	return draft.Cookie
+}
+
+func TestReplacedCustomerIsSignedOutWhenTheNewOneIsIn(t *testing.T) {
+	h := newHouse(t)
+	replaced := h.cookie(t)
+	req := ask()
+	req.Replaces, req.Scope = replaced, []string{"root"}
+	_, err := h.Exchange(t.Context(), req)
+	wantRefusal(t, err, identity.ScopeNotAllowed)
+	if _, err := h.sessions.Look(t.Context(), "support", replaced); err != nil {
+		t.Errorf("after a refusal: %v", err)
+	}
+	req.Scope = nil
+	if _, err := h.Exchange(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.sessions.Look(t.Context(), "support", replaced)
+	if !errors.Is(err, identity.ErrRejected) {
+		t.Errorf("after another customer signed in: %v", err)
+	}
+}
+
 func TestAuditHoldsNoTokenAndNobodysName(t *testing.T) {
 	h := newHouse(t)
 	if _, err := h.Exchange(t.Context(), ask()); err != nil {

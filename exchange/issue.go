@@ -34,9 +34,6 @@ func (e *evaluation) issue(ctx context.Context) (Context, error) {
 	if err != nil {
 		return Context{}, err
 	}
-	if err := e.endReplaced(ctx); err != nil {
-		return Context{}, err
-	}
 	kept, err := e.cfg.Sessions.Keep(ctx, draft)
 	if errors.Is(err, session.ErrExists) { // a request with the same token was faster: join its session
 		if kept, err = e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken); err == nil {
@@ -46,6 +43,7 @@ func (e *evaluation) issue(ctx context.Context) (Context, error) {
 	if err != nil {
 		return Context{}, err
 	}
+	e.endReplaced(ctx)
 	issued.Session, issued.Cookie = kept, draft.Cookie
 	return issued, nil
 }
@@ -67,19 +65,16 @@ func (e *evaluation) draft() session.Draft {
 }
 
 // endReplaced ends the session that the browser had, if it was another customer's. One of the same
-// customer stays: other tabs still use its contexts.
-func (e *evaluation) endReplaced(ctx context.Context) error {
+// customer stays: other tabs still use its contexts. If the store is away now, the sign-out is
+// remembered and written later.
+func (e *evaluation) endReplaced(ctx context.Context) {
 	if e.req.Replaces == "" {
-		return nil
+		return
 	}
 	old, err := e.cfg.Sessions.Look(ctx, e.client.App.Name, e.req.Replaces)
-	if errors.Is(err, identity.ErrRejected) || err == nil && old.Customer == e.customer {
-		return nil
+	if err == nil && old.Customer != e.customer {
+		_, _ = e.cfg.Sessions.SignOut(ctx, e.client.App.Name, e.req.Replaces)
 	}
-	if err == nil {
-		_, err = e.cfg.Sessions.End(ctx, old, identity.SignedOut)
-	}
-	return err
 }
 
 // sign issues a context of the session s.

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"chatpass/identity"
@@ -41,6 +43,9 @@ func (e *evaluation) checkSubject(ctx context.Context) error {
 	found, err := verify(ctx)
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(e.client.App.Issuers, found.identity.IDP) { // it was one when the session began
+		return identity.Reject(e.req.SubjectTokenType.distrusted(), "an issuer that is not the app's any more", "one of "+strings.Join(e.client.App.Issuers, " "))
 	}
 	e.subject = found
 	e.record.IDP = found.identity.IDP

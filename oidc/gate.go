@@ -87,7 +87,7 @@ func (g *Gate) named(name string) (*issuer, error) {
 			return is, nil
 		}
 	}
-	return nil, fmt.Errorf("no issuer named %q is configured", name)
+	return nil, identity.Reject(identity.IssuerNotTrusted, "an unknown issuer name", "the name of a configured issuer")
 }
 
 // A Fault is something between an issuer and us that a person must put right.

@@ -67,6 +67,13 @@ func (is *issuer) checkTimes(c claims, issued, expires time.Time) error {
 	if past := now.Sub(expires); !expires.IsZero() && past >= skew {
 		return identity.Reject(identity.TokenExpired, "expired "+seconds(past)+" ago", "less than "+seconds(skew)+" ago")
 	}
+	proved, err := c.instant("auth_time")
+	if err != nil {
+		return err
+	}
+	if ahead := proved.Sub(now); ahead > skew {
+		return identity.Reject(identity.IssuedInFuture, "signed in "+seconds(ahead)+" ahead", "at most "+seconds(skew)+" ahead")
+	}
 	if ahead := notBefore.Sub(now); ahead > skew {
 		return identity.Reject(identity.IssuedInFuture, "valid in "+seconds(ahead), "valid within "+seconds(skew))
 	}

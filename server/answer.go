@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +21,7 @@ import (
 // A handler answers a request, or returns why it cannot.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// verbs are the methods a path serves. HEAD goes wherever GET does.
+// verbs are the methods a path serves.
 type verbs map[string]handler
 
 type requestIDKey struct{}
@@ -44,31 +46,51 @@ func (s *Server) observe(route string, h http.Handler) http.Handler {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		h.ServeHTTP(watched, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		s.guarded(h, watched, r)
 		if s.cfg.Report != nil {
 			s.cfg.Report(route, watched.status, s.cfg.Now().Sub(begun))
 		}
 	})
 }
 
+// guarded serves one request. A bug in its way is answered and logged like every other failure.
+func (s *Server) guarded(h http.Handler, w *statusWriter, r *http.Request) {
+	defer func() {
+		bug := recover()
+		if bug == nil {
+			return
+		}
+		s.cfg.Log.ErrorContext(r.Context(), "handler panicked", "bug", fmt.Sprint(bug), "stack", string(debug.Stack()), "request_id", requestID(r))
+		if !w.begun {
+			s.answerError(w, r, errPanicked)
+		}
+	}()
+	h.ServeHTTP(w, r)
+}
+
+var errPanicked = errors.New("handler panicked")
+
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	begun  bool // the answer is on its way
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
+	w.status, w.begun = status, true
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // methods serves a path's methods, and answers what they return.
 func (s *Server) methods(served verbs) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
-		if method == http.MethodHead {
-			method = http.MethodGet
-		}
-		h, ok := served[method]
+		h, ok := served[r.Method]
 		if !ok {
 			s.notServed(w, r, served)
 			return
@@ -91,9 +113,6 @@ func (s *Server) notServed(w http.ResponseWriter, r *http.Request, served verbs)
 	allow := []string{}
 	for method := range served {
 		allow = append(allow, method)
-		if method == http.MethodGet {
-			allow = append(allow, http.MethodHead)
-		}
 	}
 	slices.Sort(allow)
 	w.Header().Set("Allow", strings.Join(allow, ", "))

@@ -293,6 +293,9 @@ func TestSignOutEndsTheSessionHereAndLeadsToTheIssuer(t *testing.T) {
 	if again := b.visit(strings.TrimPrefix(start, self)); again.StatusCode == http.StatusFound {
 		t.Error("the ticket works twice")
 	}
+	if res := b.visit("/v1/logout/start?l=" + url.QueryEscape(issuerURL.Query().Get("state"))); res.StatusCode == http.StatusFound {
+		t.Error("what the issuer hands back works as a ticket")
+	}
 	res = b.visit("/v1/logout/callback?state=" + url.QueryEscape(issuerURL.Query().Get("state")))
 	if res.Header.Get("Location") != page+"/return" {
 		t.Errorf("sign-out ends at %q", res.Header.Get("Location"))
@@ -329,6 +332,42 @@ func TestBackchannelLogoutEndsTheSession(t *testing.T) {
 	}
 }
 
+func TestLogoutTokenForNobodyIsRefused(t *testing.T) {
+	h := newHouse(t)
+	r := httptest.NewRequest(http.MethodPost, "/v1/backchannel-logout/nobody", strings.NewReader("logout_token="+h.issuer.logoutToken(t)))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	wantCode(t, newBrowser(t, h).do(r), http.StatusBadRequest, identity.IssuerNotTrusted)
+}
+
+func TestHeadDoesNothing(t *testing.T) {
+	b := newBrowser(t, newHouse(t))
+	in := b.start()
+	q := url.Values{"state": {in.asked.Get("state")}, "code": {in.asked.Get("nonce")}, "iss": {b.house.issuer.URL}}
+	res := b.do(httptest.NewRequest(http.MethodHead, "/v1/login/callback/corp?"+q.Encode(), nil))
+	if res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("got %s, want 405", res.Status)
+	}
+	if res := b.do(httptest.NewRequest(http.MethodHead, "/.well-known/jwks.json", nil)); res.StatusCode != http.StatusOK || len(res.body) != 0 {
+		t.Errorf("key set: %s with %d bytes", res.Status, len(res.body))
+	}
+}
+
+func TestRefusedClaimLeavesThePreviousCustomerSignedIn(t *testing.T) {
+	h := newHouse(t)
+	b := signedIn(t, h)
+	in := b.start()
+	b.back(in)
+	cookie := b.cookies["__Host-chatpass-support"]
+	res := b.call("/v1/session", map[string]any{"txn": in.txn, "verifier": in.verifier, "expected_customer": "another"})
+	wantCode(t, res, http.StatusConflict, identity.CustomerMismatch)
+	if b.cookies["__Host-chatpass-support"] != cookie {
+		t.Error("a refused claim changed the session's cookie")
+	}
+	if res := b.call("/v1/context", map[string]any{}); res.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %s", res.Status)
+	}
+}
+
 func TestOnlyThePageItselfIsServed(t *testing.T) {
 	b := signedIn(t, newHouse(t))
 	for name, c := range map[string]struct {
@@ -340,6 +379,7 @@ func TestOnlyThePageItselfIsServed(t *testing.T) {
 		"another app's origin":     {func(r *http.Request) { r.Header.Set("Origin", "https://sales.example.com") }, 403, identity.OriginNotAllowed},
 		"null origin":              {func(r *http.Request) { r.Header.Set("Origin", "null") }, 403, identity.OriginNotAllowed},
 		"no origin":                {func(r *http.Request) { r.Header.Del("Origin") }, 403, identity.OriginNotAllowed},
+		"two origins":              {func(r *http.Request) { r.Header.Add("Origin", "https://evil.example") }, 403, identity.OriginNotAllowed},
 		"no header of the SDK":     {func(r *http.Request) { r.Header.Del("X-Chatpass-Client") }, 403, identity.CSRFFailed},
 		"a form's content type":    {func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 403, identity.CSRFFailed},
 		"call from another site":   {func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, identity.CSRFFailed},

@@ -4,6 +4,9 @@ import (
 	"net/http"
 
 	"github.com/rs/cors"
+
+	"chatpass/exchange"
+	"chatpass/identity"
 )
 
 // corsMaxAge is how long a browser may keep a preflight's answer, in seconds.
@@ -17,7 +20,7 @@ func (s *Server) forPages(h http.Handler) http.Handler { return s.cross(h, true)
 func (s *Server) forClients(h http.Handler) http.Handler { return s.cross(h, false) }
 
 func (s *Server) cross(h http.Handler, cookies bool) http.Handler {
-	return cors.New(cors.Options{
+	allowed := cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(_ *http.Request, origin string) (bool, []string) {
 			return s.origins[origin], nil
 		},
@@ -27,6 +30,13 @@ func (s *Server) cross(h http.Handler, cookies bool) http.Handler {
 		ExposedHeaders:   []string{"Retry-After", "WWW-Authenticate", "X-Request-Id", "Date"},
 		MaxAge:           corsMaxAge,
 	}).Handler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header.Values("Origin")) > 1 { // no browser sends two
+			s.answerError(w, r, exchange.Refuse(identity.OriginNotAllowed, "the Origin header was sent twice"))
+			return
+		}
+		allowed.ServeHTTP(w, r)
+	})
 }
 
 // forAll serves what is public: anybody may read it, nobody's cookies count.

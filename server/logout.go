@@ -5,16 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
 	"chatpass/exchange"
 	"chatpass/identity"
 	"chatpass/session"
 )
-
-// markerLifetime is how long a sign-out keeps older tokens from beginning a session: a day, and never
-// less than the greatest age of a token anybody may accept.
-const markerLifetime = 25 * time.Hour
 
 // logout is E8: the person signs out of the chat, and of the issuer too if the scope is "global". It is
 // also a success if nobody was signed in.
@@ -74,25 +69,28 @@ func (s *Server) answerLogout(w http.ResponseWriter, ended session.Session, glob
 }
 
 // startLogout leads the browser to the issuer's sign-out (OpenID Connect RP-Initiated Logout 1.0 §2),
-// once per ticket.
+// once per ticket. The ticket is spent when the way is known: an issuer that is away costs nothing.
 func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
-	ended, ticket, err := s.cfg.Sessions.UseTicket(r.Context(), r.URL.Query().Get("l"))
+	text := r.URL.Query().Get("l")
+	ended, ticket, err := s.cfg.Sessions.OpenTicket(r.Context(), text)
 	if err != nil {
 		s.showProblem(w, r, err)
 		return nil
 	}
-	state, err := s.cfg.Sessions.SealTicket(ticket)
+	state, err := s.cfg.Sessions.SealState(ticket.ReturnTo)
 	if err != nil {
 		return err
 	}
-	callback := s.cfg.Issuer + "/v1/logout/callback"
-	issuerURL, err := s.cfg.Gate.EndSession(r.Context(), ended.Identity.IDP, ended.IDToken, callback, state)
+	issuerURL, err := s.cfg.Gate.EndSession(r.Context(), ended.Identity.IDP, ended.IDToken, s.cfg.Issuer+"/v1/logout/callback", state)
+	if err == nil {
+		err = s.cfg.Sessions.SpendTicket(r.Context(), text, ticket)
+	}
 	if err != nil {
 		s.showProblem(w, r, err)
 		return nil
 	}
 	if issuerURL == "" { // the issuer cannot be signed out of: what we could do is done
-		s.endLogout(w, r, ticket)
+		s.endLogout(w, r, ticket.ReturnTo)
 		return nil
 	}
 	http.Redirect(w, r, issuerURL, http.StatusFound)
@@ -102,20 +100,16 @@ func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
 // finishLogout is where the issuer sends the browser after its sign-out. Without our state nothing it
 // says is believed.
 func (s *Server) finishLogout(w http.ResponseWriter, r *http.Request) error {
-	ticket, err := s.cfg.Sessions.OpenTicket(r.URL.Query().Get("state"))
-	if err != nil {
-		ticket = session.Ticket{}
-	}
-	s.endLogout(w, r, ticket)
+	s.endLogout(w, r, s.cfg.Sessions.OpenState(r.URL.Query().Get("state")))
 	return nil
 }
 
-func (s *Server) endLogout(w http.ResponseWriter, r *http.Request, ticket session.Ticket) {
-	if ticket.ReturnTo == "" {
+func (s *Server) endLogout(w http.ResponseWriter, r *http.Request, returnTo string) {
+	if returnTo == "" {
 		s.pages.show(w, s.pages.signedOut())
 		return
 	}
-	http.Redirect(w, r, ticket.ReturnTo, http.StatusFound)
+	http.Redirect(w, r, returnTo, http.StatusFound)
 }
 
 // backchannelLogout is E9: an issuer tells that a person signed out (OpenID Connect Back-Channel
@@ -136,7 +130,7 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error
 	if err == nil {
 		marker := session.Marker{
 			Issuer: said.Issuer, Session: said.Session, Subject: said.Subject,
-			Before: said.IssuedAt, Expires: s.cfg.Now().Add(markerLifetime),
+			Before: said.IssuedAt, Expires: s.cfg.Now().Add(session.MarkerLifetime),
 		}
 		_, err = s.cfg.Sessions.Logout(r.Context(), marker, said.JTI, said.Expires)
 	}

@@ -92,15 +92,15 @@ func (s *Server) Handler() http.Handler {
 	route("/v1/logout/callback", s.methods(verbs{"GET": s.finishLogout}))
 	route("/v1/backchannel-logout/{issuer}", s.methods(verbs{"POST": s.backchannelLogout}))
 
-	route("/.well-known/jwks.json", s.forAll(s.methods(verbs{"GET": s.keySet})))
-	metadata := s.forAll(s.methods(verbs{"GET": s.metadata}))
+	route("/.well-known/jwks.json", s.forAll(s.methods(verbs{"GET": s.keySet, "HEAD": s.keySet})))
+	metadata := s.forAll(s.methods(verbs{"GET": s.metadata, "HEAD": s.metadata}))
 	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
 		route("/.well-known/"+name, metadata)
 		if s.base != "" { // RFC 8414 §3.1 puts the issuer's path last, OpenID Connect Discovery 1.0 §4 first
 			mux.Handle("/.well-known/"+name+s.base, s.observe("/.well-known/"+name, metadata))
 		}
 	}
-	route("/sdk/{version}/{file}", s.forAll(s.methods(verbs{"GET": s.sdkFile})))
+	route("/sdk/{version}/{file}", s.forAll(s.methods(verbs{"GET": s.sdkFile, "HEAD": s.sdkFile})))
 	mux.Handle("/", s.observe("", s.methods(verbs{})))
 	return mux
 }

@@ -32,6 +32,9 @@ func (s *Server) loginStatus(w http.ResponseWriter, r *http.Request) error {
 		return exchange.Refuse(identity.ParameterMissing, "txn and verifier are those that the sign-in was started with")
 	}
 	wait := min(max(0, time.Duration(body.Wait)*time.Second), maxWait)
+	if t, err := s.cfg.Sessions.OpenTransaction(sealedTransaction(r, body.Txn)); err != nil || t.Txn != body.Txn {
+		wait = 0 // only the browser that is signing in may keep us waiting
+	}
 	progress, err := s.cfg.Sessions.Progress(r.Context(), body.Txn, body.Verifier, wait)
 	if err != nil {
 		return err

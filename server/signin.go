@@ -32,7 +32,8 @@ const (
 	modePopup    = "popup"
 	modeRedirect = "redirect"
 
-	maxHint = 256 // characters of a login_hint or ui_locales
+	maxHint = 256 // bytes of a login_hint or ui_locales
+	maxACR  = 128 // bytes of acr_values: they go into a cookie
 )
 
 // startLogin is E1: it sends a browser to the issuer, and gives it the transaction to come back with.
@@ -123,7 +124,7 @@ func readAsk(q url.Values) (oidc.Ask, error) {
 	if !slices.Contains(prompts, ask.Prompt) {
 		return ask, exchange.Refuse(identity.ParameterUnsupported, "prompt must be none, login, consent or select_account")
 	}
-	if len(ask.LoginHint) > maxHint || len(ask.UILocales) > maxHint || len(q.Get("acr_values")) > maxHint {
+	if len(ask.LoginHint) > maxHint || len(ask.UILocales) > maxHint || len(q.Get("acr_values")) > maxACR {
 		return ask, exchange.Refuse(identity.TooLarge, "login_hint, ui_locales or acr_values is too long")
 	}
 	if text := q.Get("max_age"); text != "" {

@@ -75,7 +75,7 @@ func (s *Sessions) Settle(ctx context.Context) {
 	for _, one := range s.pending.list() {
 		live, err := s.find(ctx, one.app, one.cookie)
 		if err == nil {
-			_, err = s.End(ctx, live, identity.SignedOut)
+			_, err = s.signOut(ctx, live)
 		}
 		if err == nil || errors.Is(err, identity.ErrRejected) || errors.Is(err, ErrNotFound) {
 			s.pending.remove(one.cookie)

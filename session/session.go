@@ -10,6 +10,9 @@ import (
 	"chatpass/seal"
 )
 
+// oldestToken is the greatest age of an ID token that any configuration accepts.
+const oldestToken = 24 * time.Hour
+
 // Config is what a [Sessions] is made of.
 type Config struct {
 	Store  Store
@@ -139,23 +142,27 @@ func (s *Sessions) DraftSignIn(start Start) Draft {
 // DraftDerived drafts the session of an ID token that somebody else holds.
 func (s *Sessions) DraftDerived(start Start, token string) Draft {
 	fresh := s.begin(start, Derived)
-	if last := start.Identity.Expires.Add(start.Limits.Linger); last.After(fresh.Expires) {
-		fresh.Expires = last // as long as the token could come again
+	again := start.Identity.IssuedAt.Add(oldestToken) // as long as the token could come again
+	if start.Identity.Expires.Before(again) {
+		again = start.Identity.Expires
 	}
-	return Draft{Session: fresh, birth: Birth{Handle: tokenHandle(token), Until: fresh.Expires}}
+	if last := again.Add(start.Limits.Linger); last.After(fresh.Expires) {
+		fresh.Expires = last
+	}
+	return Draft{Session: fresh, birth: Birth{Handle: tokenHandle(start.App, token), Until: fresh.Expires}}
 }
 
 // OfToken returns the session that an ID token has begun before. Its error is [ErrNotFound] if it has
 // begun none, an [identity.Rejection] if that session has ended.
 func (s *Sessions) OfToken(ctx context.Context, app, token string) (Session, error) {
-	known, err := s.cfg.Store.Find(ctx, tokenHandle(token))
+	known, err := s.cfg.Store.Find(ctx, tokenHandle(app, token))
 	if errors.Is(err, ErrNotFound) {
 		return Session{}, err
 	}
 	if err != nil {
 		return Session{}, fmt.Errorf("find derived session: %w", err)
 	}
-	return s.known(known, app)
+	return known, known.Alive(s.cfg.Now())
 }
 
 // Keep stores a draft. Its error is [ErrExists] if the token has begun a session meanwhile, an
@@ -167,13 +174,6 @@ func (s *Sessions) Keep(ctx context.Context, d Draft) (Session, error) {
 	kept := d.Session
 	kept.Version = 1
 	return kept, nil
-}
-
-func (s *Sessions) known(found Session, app string) (Session, error) {
-	if found.App != app {
-		return Session{}, identity.Reject(identity.TokenAlreadyUsed, "used at another app", "a token not used elsewhere")
-	}
-	return found, found.Alive(s.cfg.Now())
 }
 
 func (s *Sessions) begin(start Start, kind Kind) Session {

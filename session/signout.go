@@ -22,6 +22,10 @@ func (s *Sessions) End(ctx context.Context, live Session, cause identity.Code) (
 	})
 }
 
+// MarkerLifetime is how long a sign-out keeps older tokens from beginning a session: a day, and more
+// than the greatest age of a token that anybody may accept.
+const MarkerLifetime = oldestToken + time.Hour
+
 // SignOut ends the app's session that the cookie holds, and returns it as it is then. It is
 // [ErrNotFound] if the cookie holds none. If the store is away the error says so, and yet nobody can use
 // the session at this replica any more; [Sessions.Run] writes the sign-out down later.
@@ -31,11 +35,31 @@ func (s *Sessions) SignOut(ctx context.Context, app, cookie string) (Session, er
 		return Session{}, ErrNotFound
 	}
 	if err == nil {
-		live, err = s.End(ctx, live, identity.SignedOut)
+		live, err = s.signOut(ctx, live)
 	}
 	if err != nil {
 		s.pending.add(app, cookie)
 	}
+	return live, err
+}
+
+// signOut ends a session, the others of the same person at the same app and issuer session, and lets
+// none begin from what was there before: an older token, a sign-in not claimed yet.
+func (s *Sessions) signOut(ctx context.Context, live Session) (Session, error) {
+	live, err := s.End(ctx, live, identity.SignedOut)
+	if err != nil {
+		return live, err
+	}
+	// Issuers count whole seconds: who signs in again within the same one must not be kept out.
+	before := live.Ended.Truncate(time.Second).Add(-time.Second)
+	m := Marker{Issuer: live.Identity.Issuer, Session: live.Identity.UpstreamSession, Before: before, Expires: before.Add(MarkerLifetime)}
+	if m.Session == "" {
+		m.Subject = live.Identity.UpstreamSubject
+	}
+	if err := s.cfg.Store.Mark(ctx, m); err != nil {
+		return live, fmt.Errorf("mark sign-out: %w", err)
+	}
+	_, err = s.endMarked(ctx, m, func(other Session) bool { return other.App == live.App }, identity.SignedOut)
 	return live, err
 }
 
@@ -50,7 +74,7 @@ func (s *Sessions) Logout(ctx context.Context, m Marker, jti string, jtiExpires 
 	if err := s.cfg.Store.Mark(ctx, m); err != nil {
 		return 0, fmt.Errorf("mark sign-out: %w", err)
 	}
-	ended, err := s.endMarked(ctx, m)
+	ended, err := s.endMarked(ctx, m, func(Session) bool { return true }, identity.EndedByIssuer)
 	if err != nil {
 		return ended, err
 	}
@@ -64,15 +88,16 @@ func (s *Sessions) Logout(ctx context.Context, m Marker, jti string, jtiExpires 
 	return ended, nil
 }
 
-func (s *Sessions) endMarked(ctx context.Context, m Marker) (ended int, err error) {
+// endMarked ends the sessions that a marker speaks of, as far as they are meant.
+func (s *Sessions) endMarked(ctx context.Context, m Marker, meant func(Session) bool, cause identity.Code) (ended int, err error) {
 	for live, err := range s.cfg.Store.ByUpstream(ctx, m) {
 		if err != nil {
 			return ended, fmt.Errorf("list sessions to end: %w", err)
 		}
-		if !live.Ended.IsZero() || live.Identity.IssuedAt.After(m.Before) {
+		if !live.Ended.IsZero() || live.Identity.IssuedAt.After(m.Before) || !meant(live) {
 			continue
 		}
-		if _, err := s.End(ctx, live, identity.EndedByIssuer); err != nil {
+		if _, err := s.End(ctx, live, cause); err != nil {
 			return ended, err
 		}
 		ended++

@@ -26,6 +26,9 @@ const (
 	Expired  ProgressState = "expired" // its result has been claimed
 )
 
+// maxWaiters bounds the requests that wait at once; beyond it a page is answered at once and asks again.
+const maxWaiters = 1000
+
 // progressInterval is how often a waiting page's result is looked up.
 const progressInterval = 500 * time.Millisecond
 
@@ -91,7 +94,7 @@ type waiters struct {
 func (w *waiters) enter(txn string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.busy[txn] {
+	if w.busy[txn] || len(w.busy) >= maxWaiters {
 		return false
 	}
 	w.busy[txn] = true

@@ -1,14 +1,15 @@
 // Runs the long forms of the tests, one after the other, and writes docs/soak.md: what ran, how much of
-// it, and what came out. Takes about half an hour; SOAK_SECONDS is the time for each fuzz target.
+// it, and what came out. Takes about half an hour. SOAK_SECONDS is the time for each fuzz target,
+// SOAK_CHECKS the cases of each property, SOAK_CALLS those of the SDK, SOAK_ROUNDS those of the binary.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join, resolve } from 'node:path';
 
 const seconds = Number(process.env.SOAK_SECONDS ?? 60);
-const checks = 5_000;
-const calls = 1_000_000;
-const rounds = 20;
+const checks = Number(process.env.SOAK_CHECKS ?? 5_000);
+const calls = Number(process.env.SOAK_CALLS ?? 1_000_000);
+const rounds = Number(process.env.SOAK_ROUNDS ?? 20);
 process.env.CHATPASS ??= resolve('bin/chatpass');
 
 const kit = /\/\w+test$/; // folders of conformance kits

@@ -18,7 +18,8 @@ const LONGEST_PAUSE = 60;
  * @param {string} [rejected] The jti that the chat side refused.
  */
 export function renew(k, cause, rejected) {
-  if (k.asking) return;
+  // READY with a request under way: another tab's context was taken over meanwhile.
+  if (k.asking) return k.state === 'READY' ? go(k, underWay(k, rejected)) : undefined;
   k.tries = k.tries.filter(t => since(k, t) < k.window);
   if (!k.claim && k.tries.length >= TRIES) return rest(k, k.window - since(k, k.tries[0]));
   k.tries.push(now(k));

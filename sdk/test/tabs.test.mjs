@@ -149,6 +149,28 @@ test('row 27: a context shared in an outage ends it for the others', async () =>
   assert.equal(pages[1].ask().sync, undefined, 'and the widget waits for the service again');
 });
 
+test('row 27: a context taken over while a request is under way, and then a sleep: the widget waits for the request', async () => {
+  const { machine, service, pages } = await tabs(2);
+  pages[1].tab.hide();
+  machine.sleep(380);
+  const slow = () => ({ ...service.grant(200), delay: 3000 });
+  service.special['/v1/context'] = (_, tab) => tab === pages[1].tab ? slow() : undefined;
+  pages[1].ask();
+  assert.equal(pages[1].chat.state, 'RENEWING');
+  await flush();
+  pages[0].chat.getToken({ force: true });
+  await machine.advance(0.1);
+  assert.equal(pages[1].chat.state, 'READY', 'it took the other tab\'s context');
+  machine.sleep(3600);
+  service.special = {};
+  const asked = pages[1].ask();
+  assert.equal(asked.sync, undefined);
+  assert.equal(pages[1].chat.state, 'STALE');
+  await machine.advance(5);
+  assert.equal(asked.all.length, 1);
+  assert.ok(service.ends.get(asked.all[0].Auth.Token) > machine.time);
+});
+
 test('row 27: a context of another tab does not end a sign-in under way', async () => {
   const { machine, pages } = await tabs(2);
   pages[1].chat.login();

@@ -582,6 +582,24 @@ test('at most 6 requests a minute, whatever happens', async () => {
   assert.ok(contexts(p).length <= 7, `${contexts(p).length} requests in the first minute`);
 });
 
+test('before there was any context the budget is counted by the minute too', async () => {
+  const machine = new Machine(4);
+  const p = page(Object.assign(new Service(machine), { special: { '/v1/context': down } }));
+  let inAMinute = 0;
+  const times = [];
+  p.service.special['/v1/context'] = () => {
+    times.push(machine.time);
+    inAMinute = Math.max(inAMinute, times.filter(t => t > machine.time - 60_000).length);
+    return down();
+  };
+  for (let i = 0; i < 170; i++) {
+    p.ask();
+    await machine.advance(1);
+  }
+  assert.ok(inAMinute <= 6, `${inAMinute} in a minute`);
+  assert.ok(times.length > 6, `${times.length} in 170 s: it goes on after the first minute`);
+});
+
 test('listeners: one that throws hinders neither the SDK nor the others; a stopped one is not called', async () => {
   const p = await anonymous({ attach: false });
   const got = [];

@@ -197,6 +197,23 @@ func TestSignInGivesSessionAndContext(t *testing.T) {
 	wantCode(t, b.claim(in), http.StatusGone, identity.SignInExpired) // its cookie is gone
 }
 
+func TestFirstContextIsWhatThePageAskedFor(t *testing.T) {
+	b := newBrowser(t, newHouse(t))
+	in := b.start()
+	b.back(in)
+	res := b.call("/v1/session", map[string]any{"txn": in.txn, "verifier": in.verifier, "scope": "chat:read", "conversation": "42", "audience": "https://evil"})
+	wantCode(t, res, http.StatusBadRequest, identity.AudienceNotAllowed)
+	res = b.call("/v1/session", map[string]any{"txn": in.txn, "verifier": in.verifier, "scope": "chat:read", "conversation": "42", "audience": "https://api.example.com"})
+	if res.StatusCode != http.StatusCreated {
+		t.Fatalf("claim: %s\n%s", res.Status, res.body)
+	}
+	token, _ := res.data["context"].(map[string]any)["token"].(string)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil || !strings.Contains(string(payload), `"conversation":"42"`) || !strings.Contains(string(payload), `"scope":"chat:read"`) {
+		t.Errorf("context: %s, %v", payload, err)
+	}
+}
+
 func TestRedirectModeLeadsBackWithNoSecret(t *testing.T) {
 	b := newBrowser(t, newHouse(t))
 	in := b.start("mode", "redirect", "return_to", page+"/return")

@@ -54,6 +54,7 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 		Txn              string `json:"txn"`
 		Verifier         string `json:"verifier"`
 		ExpectedCustomer string `json:"expected_customer"`
+		wish
 	}
 	if err := readJSON(r, &body); err != nil {
 		return err
@@ -71,6 +72,7 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 			Cookie: sealedTransaction(r, body.Txn), Txn: body.Txn, Verifier: body.Verifier,
 			Client: call.client.ID, Origin: call.origin,
 		},
+		Audience: body.audience(), Scope: strings.Fields(body.Scope), Conversation: body.Conversation,
 		ExpectedCustomer: body.ExpectedCustomer,
 		Replaces:         sessionOf(r, call.client.App.Name), Active: true,
 	})
@@ -137,28 +139,36 @@ func (s *Server) giveContext(w http.ResponseWriter, r *http.Request) error {
 // contextBody is what E6 takes.
 type contextBody struct {
 	ClientID         string   `json:"client_id"`
-	Audience         string   `json:"audience"`
-	Scope            string   `json:"scope"`
-	Conversation     string   `json:"conversation"`
 	ExpectedCustomer string   `json:"expected_customer"`
 	Activity         string   `json:"activity"`
 	Cause            string   `json:"cause"`
 	ACRValues        []string `json:"acr_values"`
 	MaxAge           *int     `json:"max_age"`
+	wish
+}
+
+// wish is what a page asks of a context.
+type wish struct {
+	Audience     string `json:"audience"`
+	Scope        string `json:"scope"`
+	Conversation string `json:"conversation"`
+}
+
+func (w wish) audience() []string {
+	if w.Audience == "" {
+		return nil
+	}
+	return []string{w.Audience}
 }
 
 func (b contextBody) request(r *http.Request, call pageCall) (exchange.Request, error) {
 	if len(b.ACRValues) > 0 || b.MaxAge != nil {
 		return exchange.Request{}, exchange.Refuse(identity.ParameterUnsupported, "acr_values and max_age are not supported here: leave them out")
 	}
-	req := exchange.Request{
+	return exchange.Request{
 		RequestID: requestID(r), Credentials: call.credentials(),
 		SubjectToken: sessionOf(r, call.client.App.Name), SubjectTokenType: exchange.Cookie,
-		Scope: strings.Fields(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
+		Audience: b.audience(), Scope: strings.Fields(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
 		Active: b.Activity == "active",
-	}
-	if b.Audience != "" {
-		req.Audience = []string{b.Audience}
-	}
-	return req, nil
+	}, nil
 }

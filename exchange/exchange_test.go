@@ -139,7 +139,7 @@ func newHouse(t testing.TB) *house {
 	h.people["ada.id.token"] = identity.Identity{
 		IDP: "corp", Issuer: "https://idp", SubjectIssuer: "https://idp", Subject: "ada@example.com", UpstreamSubject: "ada@example.com",
 		Client: "shop-web", IssuedAt: h.now, Expires: h.now.Add(5 * time.Minute), AuthTime: h.now.Add(-time.Minute), ACR: "mfa", AMR: []string{"otp"},
-		Claims: map[string]any{"email": "ada@example.com", "name": "Ada", "groups": []any{"gold"}},
+		Claims: map[string]any{"email": "ada@example.com", "name": "Ada Example", "groups": []any{"gold"}},
 	}
 	return h
 }
@@ -179,7 +179,7 @@ func TestContextSaysWhatTheContractSays(t *testing.T) {
 		"sub": got.Session.Customer, "sid": got.Session.SID, "idp": "corp",
 		"auth_time": float64(h.now.Add(-time.Minute).Unix()), "acr": "mfa", "amr": []any{"otp"},
 		"chat": map[string]any{"ver": 1.0, "app": "support", "origin": "https://shop", "conversation": "42"},
-		"name": "Ada", "tier": "gold",
+		"name": "Ada Example", "tier": "gold",
 	}
 	if diff := cmp.Diff(want, claims); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
@@ -325,7 +325,7 @@ func TestCustomerIsTheSamePersonForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	who := h.people["ada.id.token"]
-	if len(first.Session.Customer) != 43 || strings.Contains(first.Session.Customer, "ada") {
+	if len(first.Session.Customer) != 43 || strings.Contains(first.Session.Customer, "ada@example") {
 		t.Errorf("customer %q is not a pseudonym of 43 characters", first.Session.Customer)
 	}
 	h.people["ada.second.token"] = who
@@ -480,7 +480,7 @@ func TestAuditHoldsNoTokenAndNobodysName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"ada.id.token", "ada@example.com", "Ada"} {
+	for _, secret := range []string{"ada.id.token", "ada@example.com", "Ada Example"} {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("audit holds %q", secret)
 		}

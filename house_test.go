@@ -26,7 +26,7 @@ var house = map[string][]string{
 	"config":   {"github.com/goccy/go-yaml"},
 	"policy":   {"identity", "cel.dev/cel-go"},
 	"oidc":     {"identity", "jwks", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", "github.com/go-jose/go-jose/v4", "golang.org/x/sync"},
-	"session":  {"identity", "decision", "seal"},
+	"session":  {"identity", "decision", "seal", "github.com/maypok86/otter/v2"},
 	"status":   {},
 	"keys":     {"identity", "github.com/lestrrat-go/jwx/v2", "github.com/go-jose/go-jose/v4"},
 	"exchange": {"identity", "decision", "policy", "session", "jwks", "github.com/go-jose/go-jose/v4"},

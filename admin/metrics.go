@@ -73,6 +73,7 @@ func (m *Metrics) Fetch(issuer string, err error) {
 
 // A Gauge is a figure that is asked for when somebody looks.
 type Gauge struct {
+	// Label may be empty: then there is one figure, under "".
 	Name, Help, Label string
 	// Read returns the figure for each value of the label.
 	Read func() map[string]float64
@@ -80,7 +81,11 @@ type Gauge struct {
 
 // Watch shows a gauge.
 func (m *Metrics) Watch(g Gauge) {
-	m.registry.MustRegister(&gaugeCollector{g, prometheus.NewDesc(g.Name, g.Help, []string{g.Label}, nil)})
+	var labels []string
+	if g.Label != "" {
+		labels = []string{g.Label}
+	}
+	m.registry.MustRegister(&gaugeCollector{g, prometheus.NewDesc(g.Name, g.Help, labels, nil)})
 }
 
 type gaugeCollector struct {
@@ -94,6 +99,10 @@ func (c *gaugeCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
 // Collect implements prometheus.Collector.
 func (c *gaugeCollector) Collect(ch chan<- prometheus.Metric) {
 	for label, value := range c.gauge.Read() {
+		if c.gauge.Label == "" {
+			ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, value)
+			continue
+		}
 		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, value, label)
 	}
 }

@@ -126,11 +126,13 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	h.sessions = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text})
+	if h.sessions, err = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text}); err != nil {
+		t.Fatal(err)
+	}
 	h.Exchanger, err = exchange.New(exchange.Config{
 		Issuer: "https://chat-auth", Apps: apps(t), Sessions: h.sessions,
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
-		Signer:    h.pen, Store: st.Salts(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
+		Signer:    h.pen, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ package exchange
 
 import (
 	"context"
+	"time"
 
 	"chatpass/identity"
 )
@@ -28,4 +29,7 @@ type Store interface {
 	// Salt returns the salt of a sector, after storing candidate for it if it had none. The salt of
 	// a sector never changes, and all replicas get the same one. Sealed at rest.
 	Salt(ctx context.Context, sector string, candidate []byte) ([]byte, error)
+	// PutOnce remembers a value that may be used only once (a client assertion's jti), until expires.
+	// [session.ErrExists] if it was there.
+	PutOnce(ctx context.Context, space, value string, expires time.Time) error
 }

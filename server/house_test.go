@@ -68,9 +68,12 @@ func newHouse(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions := session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	sessions, err := session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	if err != nil {
+		t.Fatal(err)
+	}
 	exchanger, err := exchange.New(exchange.Config{
-		Issuer: self, Apps: apps(t), Sessions: sessions, Signer: ring.Class("context"), Store: st.Salts(),
+		Issuer: self, Apps: apps(t), Sessions: sessions, Signer: ring.Class("context"), Store: st.Exchange(),
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
 		Audit:     audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
 	})

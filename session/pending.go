@@ -56,20 +56,6 @@ func (p *pending) list() []signOut {
 	return all
 }
 
-// Run writes down, until ctx ends, the sign-outs that the store could not take when they came.
-func (s *Sessions) Run(ctx context.Context) error {
-	tick := time.NewTicker(pendingInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			s.Settle(ctx)
-		}
-	}
-}
-
 // Settle tries once to write down the sign-outs that wait for the store.
 func (s *Sessions) Settle(ctx context.Context) {
 	for _, one := range s.pending.list() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"chatpass/identity"
@@ -27,11 +28,22 @@ type Sessions struct {
 	cfg     Config
 	waiters waiters
 	pending pending
+	recent  *recent
+
+	following sync.Mutex
+	upTo      time.Time // the log has been read up to here, by the store's clock
 }
 
 // New returns the sessions kept in cfg.Store.
-func New(cfg Config) *Sessions {
-	return &Sessions{cfg: cfg, waiters: waiters{busy: map[string]bool{}}, pending: pending{signOut: map[Handle]signOut{}}}
+func New(cfg Config) (*Sessions, error) {
+	known, err := newRecent(cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &Sessions{
+		cfg: cfg, waiters: waiters{busy: map[string]bool{}},
+		pending: pending{signOut: map[Handle]signOut{}}, recent: known,
+	}, nil
 }
 
 // Limits bounds the life of a session.
@@ -78,7 +90,7 @@ func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error
 	if cookie == "" {
 		return Session{}, identity.Reject(identity.NoSession, "no session cookie", "a session cookie")
 	}
-	found, err := s.cfg.Store.Find(ctx, cookieHandle(cookie))
+	found, err := s.read(ctx, cookieHandle(cookie))
 	if errors.Is(err, ErrNotFound) || err == nil && found.App != app {
 		return Session{}, identity.Reject(identity.NoSession, "unknown session cookie", "the cookie of a session of this app")
 	}
@@ -88,6 +100,20 @@ func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error
 	return found, nil
 }
 
+// read returns the session that a handle leads to: from memory if it is known to be alive, else from
+// the store.
+func (s *Sessions) read(ctx context.Context, h Handle) (Session, error) {
+	if known, ok := s.recent.get(h); ok {
+		return known, nil
+	}
+	asked := s.cfg.Now()
+	found, err := s.cfg.Store.Find(ctx, h)
+	if err == nil {
+		s.recent.keep(h, found, asked)
+	}
+	return found, err
+}
+
 // Resume is [Sessions.Look] for a request that wants to use the session. Only an active one, caused by
 // the person and not by a timer, slides the idle limit.
 func (s *Sessions) Resume(ctx context.Context, app, cookie string, active bool) (Session, error) {
@@ -95,7 +121,12 @@ func (s *Sessions) Resume(ctx context.Context, app, cookie string, active bool) 
 	if err != nil || !active {
 		return found, err
 	}
-	return s.slide(ctx, found)
+	asked := s.cfg.Now()
+	if found, err = s.slide(ctx, found); err != nil {
+		return Session{}, err
+	}
+	s.recent.keep(cookieHandle(cookie), found, asked)
+	return found, found.Alive(asked) // it may have ended while we wrote
 }
 
 // slide moves the idle limit, at a grain that spares the store a write at every keystroke.
@@ -110,7 +141,7 @@ func (s *Sessions) slide(ctx context.Context, live Session) (Session, error) {
 		}
 		at.Active = now
 		return true
-	})
+	}, s.cfg.Store.Swap)
 }
 
 // A Start is what a new session begins with.
@@ -155,7 +186,7 @@ func (s *Sessions) DraftDerived(start Start, token string) Draft {
 // OfToken returns the session that an ID token has begun before. Its error is [ErrNotFound] if it has
 // begun none, an [identity.Rejection] if that session has ended.
 func (s *Sessions) OfToken(ctx context.Context, app, token string) (Session, error) {
-	known, err := s.cfg.Store.Find(ctx, tokenHandle(app, token))
+	known, err := s.read(ctx, tokenHandle(app, token))
 	if errors.Is(err, ErrNotFound) {
 		return Session{}, err
 	}
@@ -199,15 +230,15 @@ func insertError(err error) error {
 	return fmt.Errorf("insert session: %w", err)
 }
 
-// change applies edit to the newest state of a session until nobody else interferes. An edit that
-// returns false leaves the session as it is.
-func (s *Sessions) change(ctx context.Context, at Session, edit func(*Session) bool) (Session, error) {
+// change applies edit to the newest state of a session, and writes it, until nobody else interferes. An
+// edit that returns false leaves the session as it is.
+func (s *Sessions) change(ctx context.Context, at Session, edit func(*Session) bool, write func(context.Context, Session) error) (Session, error) {
 	for {
 		changed := at
 		if !edit(&changed) {
 			return at, nil
 		}
-		err := s.cfg.Store.Swap(ctx, changed)
+		err := write(ctx, changed)
 		if err == nil {
 			changed.Version++
 			return changed, nil

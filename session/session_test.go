@@ -65,8 +65,17 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	h.store = &flaky{Store: st.Sessions()}
-	h.Sessions = session.New(session.Config{Store: h.store, Sealer: sealer, Now: clock, NewID: rand.Text})
+	h.Sessions = newSessions(t, session.Config{Store: h.store, Sealer: sealer, Now: clock, NewID: rand.Text})
 	return h
+}
+
+func newSessions(t *testing.T, cfg session.Config) *session.Sessions {
+	t.Helper()
+	s, err := session.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (h *house) start() session.Start {
@@ -263,7 +272,7 @@ func TestSignOutWhileStoreIsAwayIsObeyedAndWrittenLater(t *testing.T) {
 	_, err := h.Look(t.Context(), "support", cookie)
 	wantCode(t, err, identity.SignedOut)
 	h.Settle(t.Context())
-	other := session.New(session.Config{Store: h.store, Now: func() time.Time { return h.now }, NewID: rand.Text})
+	other := newSessions(t, session.Config{Store: h.store, Now: func() time.Time { return h.now }, NewID: rand.Text})
 	_, err = other.Look(t.Context(), "support", cookie) // another replica, that never heard of it
 	wantCode(t, err, identity.SignedOut)
 }

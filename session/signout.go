@@ -10,16 +10,20 @@ import (
 )
 
 // End ends a session for the given cause and returns it as it is then. A session that has ended before
-// keeps its first cause.
+// keeps its first cause. Every replica hears of it.
 func (s *Sessions) End(ctx context.Context, live Session, cause identity.Code) (Session, error) {
 	now := s.cfg.Now()
-	return s.change(ctx, live, func(at *Session) bool {
+	ended, err := s.change(ctx, live, func(at *Session) bool {
 		if !at.Ended.IsZero() {
 			return false
 		}
 		at.Ended, at.Cause = now, cause
 		return true
-	})
+	}, s.cfg.Store.End)
+	if err == nil {
+		s.recent.end(ended.SID)
+	}
+	return ended, err
 }
 
 // MarkerLifetime is how long a sign-out keeps older tokens from beginning a session: a day, and more

@@ -37,12 +37,24 @@ type Store interface {
 	// handle or the sid is known; ErrTaken if the result is not there to be taken.
 	Insert(ctx context.Context, s Session, b Birth) error
 	// Swap replaces the session if its stored version still equals s.Version, and stores it
-	// with s.Version+1; else ErrConflict. Ending a session goes through Swap too.
+	// with s.Version+1; else ErrConflict.
 	Swap(ctx context.Context, s Session) error
+	// End is Swap for a session that ends with it: in the same transaction its revocation is entered
+	// in the log, where it stays until s.Expires.
+	End(ctx context.Context, s Session) error
 	// ByCustomer yields the sessions of a customer of an app, ended or not, in no particular order.
 	ByCustomer(ctx context.Context, app, customer string) iter.Seq2[Session, error]
 	// ByUpstream yields the sessions, ended or not, that a logout marker speaks of.
 	ByUpstream(ctx context.Context, m Marker) iter.Seq2[Session, error]
+
+	// Revocations returns what was entered in the log at from or later, by the store's clock, in that
+	// order. What other processes are just entering may become visible up to ten seconds late.
+	Revocations(ctx context.Context, from time.Time) ([]Revocation, error)
+	// Clock returns the time of the store's clock.
+	Clock(ctx context.Context) (time.Time, error)
+	// Watch calls wake whenever there is a hint of something new in the log, until ctx ends. Hints may
+	// be late, lost or many for one.
+	Watch(ctx context.Context, wake func())
 
 	// Mark writes a logout marker, kept until m.Expires. Of two for the same person or upstream
 	// session the later Before wins.
@@ -79,6 +91,16 @@ type Marker struct {
 	Subject string // upstream `sub`; empty: whoever Session belongs to
 	Before  time.Time
 	Expires time.Time
+}
+
+// A Revocation is the entry of a session's end in the log.
+type Revocation struct {
+	SID   string        `json:"sid"`
+	App   string        `json:"app"`
+	Ended time.Time     `json:"ended"`
+	Cause identity.Code `json:"cause"`
+	// Logged is when it was entered, by the store's clock.
+	Logged time.Time `json:"-"`
 }
 
 // A Session is a remembered sign-in. Every context belongs to one.

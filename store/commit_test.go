@@ -224,7 +224,7 @@ func wantEveryOutage(t *testing.T, s *store.Store) {
 	ring, err := s.Keys().Ring(ctx)
 	wantOutage(t, "ring", err)
 	wantOutage(t, "swap ring", s.Keys().SwapRing(ctx, ring))
-	_, err = s.Salts().Salt(ctx, "support", []byte("salt"))
+	_, err = s.Exchange().Salt(ctx, "support", []byte("salt"))
 	wantOutage(t, "salt", err)
 	_, err = s.Sweep(ctx)
 	wantOutage(t, "sweep", err)

@@ -18,7 +18,9 @@ type record struct {
 	index [3][]byte
 	// stamp is what absent and raise compare.
 	stamp int64
-	value []byte
+	// logged is when enter wrote the record, by the store's clock; 0 for records of other verbs.
+	logged int64
+	value  []byte
 }
 
 // A kind is a name space of keys.
@@ -33,6 +35,8 @@ const (
 	kindOnce    kind = "once"
 	kindRing    kind = "ring"
 	kindSalt    kind = "salt"
+	// kindRevocation is a log: its records are entered, and read by when that was.
+	kindRevocation kind = "revocation"
 )
 
 // never is the expiry of a record that stays.
@@ -63,6 +67,9 @@ const (
 	// An engine must order it against a raise of the same key by somebody else: either it sees that
 	// stamp, or what its unit writes is there for everyone who reads after the raise has returned.
 	absent
+	// enter is create for a record of a log: it also writes down when, by the store's clock. It comes
+	// last in its unit, so that little time passes until others can read it.
+	enter
 )
 
 // A page asks for the live records of a kind whose index column holds value, in the order of their
@@ -75,18 +82,34 @@ type page struct {
 	limit  int
 }
 
+// A logPage asks for the live records of a log that were entered at from or later, in the order of their
+// entry and key, from behind the record after (its logged and key; a zero one for the first page).
+type logPage struct {
+	kind  kind
+	from  int64
+	after record
+	limit int
+}
+
 // An engine keeps records. Whatever it returns as an error means that it could not be asked, or that
 // it cannot say whether a write was done.
 type engine interface {
 	// get returns the live record of a key, and whether there is one.
 	get(ctx context.Context, k kind, key []byte) (record, bool, error)
 	list(ctx context.Context, p page) ([]record, error)
+	since(ctx context.Context, p logPage) ([]record, error)
+	// clock is the time that entries are logged by, and records expire by.
+	clock(ctx context.Context) (int64, error)
 	// apply does all ops in their order, durably, or none. unmet is the index of the first one whose
 	// condition does not hold, -1 if all were done.
 	apply(ctx context.Context, ops []op) (unmet int, err error)
 	// sweep deletes up to limit expired records and returns how many it deleted.
 	sweep(ctx context.Context, limit int) (int, error)
 	ping(ctx context.Context) error
+	// announce hints to other processes that something was entered, and listen calls heard when one of
+	// them did, until ctx ends. Hints may be late, lost or many for one.
+	announce()
+	listen(ctx context.Context, heard func())
 	stats() Stats
 	close() error
 }

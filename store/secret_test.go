@@ -68,7 +68,7 @@ func fillWithSecrets(t *testing.T, s *store.Store) []string {
 		Issuer: "https://issuer.example", Subject: "bob@marker.example", Before: now, Expires: now.Add(time.Minute),
 	}))
 	must(t, s.Keys().SwapRing(t.Context(), ring))
-	_, err := s.Salts().Salt(t.Context(), "sector", []byte("salt-canary-salt-canary"))
+	_, err := s.Exchange().Salt(t.Context(), "sector", []byte("salt-canary-salt-canary"))
 	must(t, err)
 	return []string{
 		who.Customer, who.IDToken, "canary-token", "alice@upstream.example", "upstream-canary", "alice@claims.example",
@@ -104,7 +104,7 @@ func TestAnAlteredValueIsAnOutageAndNeverAnAnswer(t *testing.T) {
 			s := openStore(t, config(t, path))
 			mustInsert(t, s, aSession("mine"))
 			mustInsert(t, s, aSession("yours"))
-			_, err := s.Salts().Salt(t.Context(), "mine", []byte("salt"))
+			_, err := s.Exchange().Salt(t.Context(), "mine", []byte("salt"))
 			must(t, err)
 			_, err = s.Sessions().Find(t.Context(), mine)
 			must(t, err)

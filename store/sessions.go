@@ -73,6 +73,27 @@ func (s sessions) Swap(ctx context.Context, changed session.Session) error {
 	return s.apply(ctx, "swap_session", op{verb: swap, record: row, otherwise: session.ErrConflict})
 }
 
+func (s sessions) End(ctx context.Context, ended session.Session) error {
+	row, err := s.encode(ended)
+	if err != nil {
+		return err
+	}
+	entry := record{kind: kindRevocation, key: row.key, expires: row.expires}
+	entry.value, err = s.seal(kindRevocation, entry.key, session.Revocation{
+		SID: ended.SID, App: ended.App, Ended: ended.Ended, Cause: ended.Cause,
+	})
+	if err != nil {
+		return err
+	}
+	err = s.apply(ctx, "end_session",
+		op{verb: swap, record: row, otherwise: session.ErrConflict},
+		op{verb: enter, record: entry, otherwise: session.ErrConflict})
+	if err == nil {
+		s.announce()
+	}
+	return err
+}
+
 func (s sessions) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {
 	all := s.scan(ctx, byCustomer, s.customer(app, customer))
 	return matching(all, func(at session.Session) bool { return at.App == app && at.Customer == customer })

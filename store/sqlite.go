@@ -40,14 +40,18 @@ type sqliteEngine struct {
 	// writes is the pool that holds the writer's only connection, reads the pool of read-only ones.
 	writes, reads *sql.DB
 
-	getOne  *sql.Stmt
-	listAll [3]*sql.Stmt
+	getOne   *sql.Stmt
+	listAll  [3]*sql.Stmt
+	sinceOne *sql.Stmt
 }
 
 func openSQLite(ctx context.Context, cfg sqliteConfig) (*sqliteEngine, error) {
 	path, err := filepath.Abs(cfg.path)
 	if err != nil {
 		return nil, fmt.Errorf("find path: %w", err)
+	}
+	if cfg.now == nil {
+		cfg.now = time.Now
 	}
 	if err := prepareFile(path); err != nil {
 		return nil, err
@@ -110,6 +114,9 @@ func (e *sqliteEngine) prepare(ctx context.Context) (err error) {
 	if e.getOne, err = e.reads.PrepareContext(ctx, sqlGet); err != nil {
 		return fmt.Errorf("prepare get: %w", err)
 	}
+	if e.sinceOne, err = e.reads.PrepareContext(ctx, sqlSince); err != nil {
+		return fmt.Errorf("prepare since: %w", err)
+	}
 	for column, text := range [3]string{sqlListA, sqlListB, sqlListC} {
 		if e.listAll[column], err = e.reads.PrepareContext(ctx, text); err != nil {
 			return fmt.Errorf("prepare list: %w", err)
@@ -145,6 +152,30 @@ func (e *sqliteEngine) list(ctx context.Context, p page) ([]record, error) {
 	return found, rows.Err()
 }
 
+func (e *sqliteEngine) since(ctx context.Context, p logPage) ([]record, error) {
+	rows, err := e.sinceOne.QueryContext(ctx, string(p.kind), p.from, p.after.logged, p.after.key, instant(e.now()), p.limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []record
+	for rows.Next() {
+		r := record{kind: p.kind}
+		if err := rows.Scan(&r.key, &r.version, &r.expires, &r.value, &r.logged); err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+func (e *sqliteEngine) clock(context.Context) (int64, error) { return instant(e.now()), nil }
+
+// announce has nobody to tell: other processes that use the file read the log often enough.
+func (e *sqliteEngine) announce() {}
+
+func (e *sqliteEngine) listen(ctx context.Context, _ func()) { <-ctx.Done() }
+
 func (e *sqliteEngine) apply(ctx context.Context, ops []op) (int, error) {
 	unmet := -1
 	err := e.write.do(ctx, func(ctx context.Context) (keep bool, err error) {
@@ -173,7 +204,9 @@ func (e *sqliteEngine) execute(ctx context.Context, o op) (bool, error) {
 	var err error
 	switch o.verb {
 	case create:
-		changed, err = e.write.exec(ctx, sqlCreate, name, r.key, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, now)
+		changed, err = e.write.exec(ctx, sqlCreate, name, r.key, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, now, nil)
+	case enter:
+		changed, err = e.write.exec(ctx, sqlCreate, name, r.key, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, now, now)
 	case swap:
 		changed, err = e.write.exec(ctx, sqlSwap, name, r.key, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, now, r.version)
 	case take:

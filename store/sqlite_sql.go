@@ -12,12 +12,16 @@ const (
 	sqlListC = `SELECT key, version, expires, value FROM records
 		WHERE kind = ?1 AND index_c = ?2 AND key > ?3 AND expires > ?4 ORDER BY key LIMIT ?5`
 
+	sqlSince = `SELECT key, version, expires, value, logged FROM records
+		WHERE kind = ?1 AND logged >= ?2 AND (logged, key) > (?3, ?4) AND expires > ?5
+		ORDER BY logged, key LIMIT ?6`
+
 	sqlCreate = `INSERT INTO records
-		(kind, key, version, expires, index_a, index_b, index_c, stamp, value)
-		VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8)
+		(kind, key, version, expires, index_a, index_b, index_c, stamp, value, logged)
+		VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?10)
 		ON CONFLICT (kind, key) DO UPDATE SET
 		version = 1, expires = excluded.expires, index_a = excluded.index_a, index_b = excluded.index_b,
-		index_c = excluded.index_c, stamp = excluded.stamp, value = excluded.value
+		index_c = excluded.index_c, stamp = excluded.stamp, value = excluded.value, logged = excluded.logged
 		WHERE records.expires <= ?9`
 
 	sqlSwap = `UPDATE records SET

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"chatpass/exchange"
@@ -23,7 +24,8 @@ type Config struct {
 	URL string
 	// Sealer seals every value; another one than the store was made with is [ErrWrongMasterKey].
 	Sealer *seal.Sealer
-	// Now is the clock by which records expire. nil: time.Now.
+	// Now is the clock by which records expire. nil: the store's own, which is this machine's for a
+	// file, and the server's for a server.
 	Now func() time.Time
 	// Report is called after every operation with its name (one of about fifteen), how long it took
 	// and its error: nil, an answer such as [session.ErrNotFound], or an [identity.Outage]. It must
@@ -40,6 +42,7 @@ type Config struct {
 type Store struct {
 	cfg    Config
 	engine engine
+	bell   bell
 }
 
 // sweepEvery is the pause between two sweeps, sweepBatch what one deletes at a time, so that sign-ins
@@ -58,9 +61,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	path, ok := strings.CutPrefix(cfg.URL, "sqlite:")
 	if !ok || path == "" {
 		return nil, errURL // without quoting it: such URLs hold passwords
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(string, time.Duration, error) {}
@@ -83,8 +83,8 @@ func (s *Store) Sessions() session.Store { return sessions{s} }
 // Keys is the view of the key vault.
 func (s *Store) Keys() keys.Store { return ring{s} }
 
-// Salts is the view of the exchange.
-func (s *Store) Salts() exchange.Store { return salts{s} }
+// Exchange is the view of the exchange.
+func (s *Store) Exchange() exchange.Store { return trades{s} }
 
 // Ping returns nil if the store answers.
 func (s *Store) Ping(ctx context.Context) error {
@@ -97,8 +97,11 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Run deletes expired records once a minute until ctx ends, then returns nil. What goes wrong is
-// reported as operation "sweep" and tried again.
+// reported as operation "sweep" and tried again. Meanwhile it passes on the hints of other processes.
 func (s *Store) Run(ctx context.Context) error {
+	var listening sync.WaitGroup
+	listening.Go(func() { s.engine.listen(ctx, s.bell.ring) })
+	defer listening.Wait()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -183,10 +186,20 @@ func (s *Store) list(ctx context.Context, name string, p page) (found []record, 
 	return found, err
 }
 
+func (s *Store) since(ctx context.Context, name string, p logPage) (found []record, err error) {
+	err = s.observe(name, func() error {
+		if found, err = s.engine.since(ctx, p); err != nil {
+			return outage(name, err)
+		}
+		return nil
+	})
+	return found, err
+}
+
 func (s *Store) observe(name string, do func() error) error {
-	start := s.cfg.Now()
+	start := time.Now()
 	err := do()
-	s.cfg.Report(name, s.cfg.Now().Sub(start), err)
+	s.cfg.Report(name, time.Since(start), err)
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 func TestSQLiteKeepsEveryPromise(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, opener((*store.Store).Sessions)) })
 	t.Run("keys", func(t *testing.T) { storetest.Keys(t, opener((*store.Store).Keys)) })
-	t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener((*store.Store).Salts)) })
+	t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener((*store.Store).Exchange)) })
 }
 
 // The kit's own model must keep the promises that it is the measure of.

@@ -54,7 +54,7 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	h := &house{plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics()}
-	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: sealer, Now: time.Now, Report: h.metrics.Store})
+	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: sealer, Report: h.metrics.Store})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -62,7 +62,10 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
 		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.store.Close())
 	}
-	h.sessions = session.New(session.Config{Store: h.store.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	if err != nil {
+		return nil, errors.Join(err, h.store.Close())
+	}
 	if err := h.furnish(ctx, p); err != nil {
 		return nil, errors.Join(err, h.store.Close())
 	}
@@ -80,7 +83,7 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 		return err
 	}
 	exchanger, err := exchange.New(exchange.Config{
-		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Salts(),
+		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Exchange(),
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
 		Audit:     h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
 	})
@@ -153,6 +156,16 @@ func (h *house) watch() {
 				ages[string(k.State)] = time.Until(k.Next).Seconds()
 			}
 			return ages
+		},
+	})
+	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_revocation_lag_seconds", Help: "Time since the sign-outs of other replicas were last read.",
+		Read: func() map[string]float64 {
+			lag := h.sessions.Stats().Lag
+			if lag < 0 {
+				return nil
+			}
+			return map[string]float64{"": lag.Seconds()}
 		},
 	})
 	h.metrics.Watch(admin.Gauge{

@@ -23,6 +23,12 @@ type Memory struct {
 	markers  map[session.Marker]marker // Before and Expires of the key are zero
 	results  map[string]result
 	once     map[[2]string]time.Time
+	log      []entry
+}
+
+type entry struct {
+	session.Revocation
+	expires time.Time
 }
 
 type handle struct {
@@ -125,6 +131,35 @@ func (m *Memory) Swap(ctx context.Context, s session.Session) error {
 	m.sessions[s.SID] = s
 	return nil
 }
+
+// End is as [session.Store] says.
+func (m *Memory) End(ctx context.Context, s session.Session) error {
+	if err := m.Swap(ctx, s); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.log = append(m.log, entry{session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Logged: m.now()}, s.Expires})
+	return nil
+}
+
+// Revocations is as [session.Store] says.
+func (m *Memory) Revocations(ctx context.Context, from time.Time) (found []session.Revocation, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, at := range m.log {
+		if m.live(at.expires) && !at.Logged.Before(from) {
+			found = append(found, at.Revocation)
+		}
+	}
+	return found, ctx.Err()
+}
+
+// Clock is as [session.Store] says.
+func (m *Memory) Clock(ctx context.Context) (time.Time, error) { return m.now(), ctx.Err() }
+
+// Watch is as [session.Store] says; it gives no hints.
+func (m *Memory) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
 
 // ByCustomer is as [session.Store] says.
 func (m *Memory) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {

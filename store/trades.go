@@ -3,14 +3,15 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 )
 
-// salts is the [exchange.Store] over the records.
-type salts struct{ *Store }
+// trades is the [exchange.Store] over the records.
+type trades struct{ *Store }
 
 var errSaltThere = errors.New("sector has a salt")
 
-func (s salts) Salt(ctx context.Context, sector string, candidate []byte) ([]byte, error) {
+func (s trades) Salt(ctx context.Context, sector string, candidate []byte) ([]byte, error) {
 	key := []byte(sector)
 	salt, ok, err := s.salt(ctx, key)
 	if err != nil || ok {
@@ -29,7 +30,11 @@ func (s salts) Salt(ctx context.Context, sector string, candidate []byte) ([]byt
 	return salt, err
 }
 
-func (s salts) salt(ctx context.Context, key []byte) (salt []byte, ok bool, err error) {
+func (s trades) PutOnce(ctx context.Context, space, value string, expires time.Time) error {
+	return sessions{s.Store}.PutOnce(ctx, space, value, expires)
+}
+
+func (s trades) salt(ctx context.Context, key []byte) (salt []byte, ok bool, err error) {
 	found, ok, err := s.get(ctx, kindSalt, key)
 	if err != nil || !ok {
 		return nil, false, err

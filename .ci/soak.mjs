@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { join, resolve } from 'node:path';
+import { withPostgres } from './postgres.mjs';
 
 const seconds = Number(process.env.SOAK_SECONDS ?? 60);
 const checks = Number(process.env.SOAK_CHECKS ?? 5_000);
@@ -18,20 +19,23 @@ const inPackages = (pattern) => sources.flatMap(({ folder, text }) => [...text.m
 const folders = (pattern) => [...new Set(inPackages(pattern).map(({ folder }) => folder))].sort();
 
 const rows = [];
-for (const folder of folders(/rapid\.(?:Check|MakeCheck)\b/g)) {
-  await row(`properties of ${folder}`, `${checks} cases each`, ['go', 'test', '-count=1', '-timeout=30m', `./${folder}`, `-rapid.checks=${checks}`]);
-}
-for (const { folder, name } of inPackages(/^func (Fuzz\w+)/gm)) {
-  const { said } = await row(`${name} of ${folder}`, `${seconds} s`, ['go', 'test', '-run=^$', `-fuzz=^${name}$`, `-fuzztime=${seconds}s`, `./${folder}`]);
-  const executions = [...said.matchAll(/execs: (\d+)/g)].at(-1)?.[1];
-  if (executions) rows.at(-1).amount += `, ${Number(executions).toLocaleString('en')} inputs`;
-}
-await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
-await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|Kill', '.'], 'e2e');
-
 const figures = [];
-for (const folder of folders(/^func (Benchmark\w+)/gm)) figures.push(await benchmark('.', `./${folder}`));
-figures.push(await benchmark('e2e', '.'));
+await withPostgres(async () => {
+  for (const folder of folders(/rapid\.(?:Check|MakeCheck)\b/g)) {
+    await row(`properties of ${folder}`, `${checks} cases each`, ['go', 'test', '-count=1', '-timeout=30m', `./${folder}`, `-rapid.checks=${checks}`]);
+  }
+  for (const { folder, name } of inPackages(/^func (Fuzz\w+)/gm)) {
+    const { said } = await row(`${name} of ${folder}`, `${seconds} s`, ['go', 'test', '-run=^$', `-fuzz=^${name}$`, `-fuzztime=${seconds}s`, `./${folder}`]);
+    const executions = [...said.matchAll(/execs: (\d+)/g)].at(-1)?.[1];
+    if (executions) rows.at(-1).amount += `, ${Number(executions).toLocaleString('en')} inputs`;
+  }
+  await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
+  await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|Kill', '.'], 'e2e');
+  await row('replicas that race and are killed', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=60m', '-run=Replicas(Have|Let|Keep|Outlive)', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres' });
+
+  for (const folder of folders(/^func (Benchmark\w+)/gm)) figures.push(await benchmark('.', `./${folder}`));
+  for (const store of ['sqlite', 'postgres']) figures.push([`store: ${store}`, ...(await benchmark('e2e', '.', { CHATPASS_E2E_STORE: store }))]);
+});
 
 writeFileSync('docs/soak.md', report(figures.flat()));
 console.log(`wrote docs/soak.md: ${rows.filter((r) => r.ok).length} of ${rows.length} passed`);
@@ -56,8 +60,8 @@ async function row(what, amount, command, cwd = '.', env = {}) {
   return { said };
 }
 
-async function benchmark(cwd, packages) {
-  const { code, said } = await run(['go', 'test', '-run=^$', '-bench=.', '-benchmem', '-timeout=30m', packages], cwd);
+async function benchmark(cwd, packages, env = {}) {
+  const { code, said } = await run(['go', 'test', '-run=^$', '-bench=.', '-benchmem', '-timeout=30m', packages], cwd, env);
   if (code !== 0) throw new Error(said);
   return said.split('\n').filter((line) => /^(pkg:|Benchmark)/.test(line));
 }

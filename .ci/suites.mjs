@@ -7,6 +7,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { withPostgres } from './postgres.mjs';
 
 // The race detector costs five to ten times the time: it runs where goroutines share state.
 const racing = ['jwks', 'oidc', 'keys', 'session', 'exchange', 'server', 'verify'];
@@ -16,16 +17,20 @@ const suites = {
   race: () => goTest('.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
   sdk: () => nodeTest('sdk'),
   demo: () => nodeTest('demo'),
-  e2e: () => goTest('e2e', ['-count=1', '-timeout=15m', '.']),
-  browser: () => nodeTest('e2e'),
+  e2e: () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'sqlite' }),
+  'e2e-postgres': () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'postgres' }),
+  browser: () => nodeTest('e2e', { CHATPASS_E2E_STORE: 'sqlite' }),
+  'browser-postgres': () => nodeTest('e2e/browser/provider.test.mjs', { CHATPASS_E2E_STORE: 'postgres' }), // the demo has a store of its own
 };
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 process.env.CHATPASS ??= resolve('bin/chatpass'); // the built binary, for e2e
-for (const suite of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)) {
-  console.log(`\n${suite}`);
-  await suites[suite]();
-}
+await withPostgres(async () => {
+  for (const suite of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)) {
+    console.log(`\n${suite}`);
+    await suites[suite]();
+  }
+});
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.passed > 0 && total.failed + total.skipped === 0 ? 0 : 1);
 
@@ -45,9 +50,9 @@ function line(name, { passed, failed, skipped }, seconds) {
 }
 
 // goTest runs `go test -json` in folder and counts tests without subtests, and subtests.
-async function goTest(folder, args) {
+async function goTest(folder, args, env = {}) {
   const packages = args.map((arg) => (/^[-.]/.test(arg) ? arg : `./${arg}`));
-  const go = spawn('go', ['test', '-json', ...packages], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  const go = spawn('go', ['test', '-json', ...packages], { cwd: folder, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((done) => go.once('close', done));
   const runs = new Map(); // by package
   const run = (name) => runs.get(name) ?? runs.set(name, { tests: new Map(), said: '' }).get(name);
@@ -91,12 +96,12 @@ function report({ Package, Action, Elapsed }, { tests, said }, folder) {
   if (names.length || count.failed) line(folder === '.' ? Package.replace('chatpass/', '') : Package, count, Elapsed);
 }
 
-// nodeTest runs every *.test.mjs below folder.
-async function nodeTest(folder) {
+// nodeTest runs every *.test.mjs below folder, or that one.
+async function nodeTest(folder, env = {}) {
   const files = testFiles(folder);
   if (files.length === 0) return line(folder, { passed: 0, failed: 1, skipped: 0 }, 0);
   const start = Date.now();
-  const node = spawn(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const node = spawn(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [node.stdout, node.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text));
   const code = await new Promise((done) => node.once('close', done));
@@ -108,6 +113,7 @@ async function nodeTest(folder) {
 }
 
 function testFiles(folder) {
+  if (folder.endsWith('.test.mjs')) return [folder];
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.name !== 'node_modules')

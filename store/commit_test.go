@@ -138,7 +138,7 @@ func TestClosingFinishesOrRefusesEveryWrite(t *testing.T) {
 	}
 }
 
-func TestRunSweepsOnceAMinute(t *testing.T) {
+func TestRunSweepsAboutOnceAMinute(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "chatpass.db")
 	synctest.Test(t, func(t *testing.T) {
 		s := mustOpen(t, config(t, path))
@@ -147,17 +147,17 @@ func TestRunSweepsOnceAMinute(t *testing.T) {
 		go func() { ended <- s.Run(ctx) }()
 		together(64, func(writer int) {
 			for i := range 20 { // more than one batch of the sweep
-				expires := time.Now().Add(30 * time.Second)
+				expires := time.Now().Add(20 * time.Second)
 				if err := s.Sessions().PutOnce(t.Context(), "short", fmt.Sprint(writer, " ", i), expires); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 		mustInsert(t, s, aSession("s"))
-		time.Sleep(59 * time.Second)
+		time.Sleep(29 * time.Second)
 		synctest.Wait()
 		wantRows(t, path, 64*20+3) // and a session, its handle, the canary
-		time.Sleep(2 * time.Second)
+		time.Sleep(62 * time.Second)
 		synctest.Wait()
 		wantRows(t, path, 3)
 		cancel()
@@ -207,6 +207,9 @@ func wantEveryOutage(t *testing.T, s *store.Store) {
 	wantOutage(t, "session", err)
 	wantOutage(t, "insert", sessions.Insert(ctx, fresh, session.Birth{Handle: handleOf("s"), Until: fresh.Expires}))
 	wantOutage(t, "swap", sessions.Swap(ctx, fresh))
+	wantOutage(t, "end", sessions.End(ctx, fresh))
+	_, err = sessions.Revocations(ctx, fresh.Started)
+	wantOutage(t, "revocations", err)
 	for _, err = range sessions.ByCustomer(ctx, "support", "c-alice") {
 		break
 	}
@@ -229,6 +232,8 @@ func wantEveryOutage(t *testing.T, s *store.Store) {
 	_, err = s.Sweep(ctx)
 	wantOutage(t, "sweep", err)
 	wantOutage(t, "ping", s.Ping(ctx))
+	_, err = s.About(ctx)
+	wantOutage(t, "about", err)
 }
 
 func wantOutage(t testing.TB, name string, err error) {

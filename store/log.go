@@ -10,7 +10,8 @@ import (
 
 func (s sessions) Revocations(ctx context.Context, from time.Time) ([]session.Revocation, error) {
 	var all []session.Revocation
-	next := logPage{kind: kindRevocation, from: instant(from), after: record{key: []byte{}}, limit: pageSize}
+	first := instant(from)
+	next := logPage{kind: kindRevocation, from: first, after: record{logged: first, key: []byte{}}, limit: pageSize}
 	for {
 		rows, err := s.since(ctx, "read_revocations", next)
 		if err != nil {

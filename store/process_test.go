@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +39,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestNoAcknowledgedWriteIsLostByAKill(t *testing.T) {
-	cfg, master := sharedConfig(t)
+	eachEngine(t, noAcknowledgedWriteIsLost)
+}
+
+func noAcknowledgedWriteIsLost(t *testing.T, fresh func(testing.TB) store.Config) {
+	cfg, master := shared(t, fresh)
 	acknowledged := map[int]bool{}
 	const rounds, each = 4, 1_000_000
 	for round := range rounds {
@@ -78,7 +81,7 @@ func TestNoAcknowledgedWriteIsLostByAKill(t *testing.T) {
 
 func TestTwoProcessesShareOneFile(t *testing.T) {
 	const values = 40
-	cfg, master := sharedConfig(t)
+	cfg, master := shared(t, sqliteConfig)
 	s := openStore(t, cfg)
 	c := start(t, "compete", cfg, master, values)
 	won := make([]int, values)
@@ -118,7 +121,7 @@ func TestTwoProcessesShareOneFile(t *testing.T) {
 }
 
 func TestAFullDiskIsAnOutageAndPasses(t *testing.T) {
-	cfg, master := sharedConfig(t)
+	cfg, master := shared(t, sqliteConfig)
 	c := start(t, "fill", cfg, master, 0)
 	stored := 0
 	for n := range c.rest(t) {
@@ -155,6 +158,8 @@ func child(mode string) int {
 		err = compete(s, first)
 	case "fill":
 		err = fillDisk(s)
+	case "race":
+		err = raceOnCommand(s, os.Stdin)
 	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return fail(err)
@@ -167,7 +172,7 @@ func openChild() (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(context.Background(), store.Config{URL: os.Getenv(childPath), Sealer: sealer, Now: time.Now})
+	return store.Open(context.Background(), store.Config{URL: os.Getenv(childPath), Sealer: sealer})
 }
 
 // writeForever says the number of each session and value that was acknowledged.
@@ -259,6 +264,7 @@ func fail(err error) int {
 // A process is a started one, with what it says.
 type process struct {
 	cmd *exec.Cmd
+	in  io.Writer
 	out *bufio.Scanner
 }
 
@@ -272,11 +278,15 @@ func start(t *testing.T, mode string, cfg store.Config, master []byte, first int
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return &process{cmd: cmd, out: bufio.NewScanner(out)}
+	return &process{cmd: cmd, in: in, out: bufio.NewScanner(out)}
 }
 
 func (p *process) number(t *testing.T) int {
@@ -315,13 +325,12 @@ func (p *process) rest(t *testing.T) func(func(int) bool) {
 	}
 }
 
-// sharedConfig returns a new store's configuration, and the master key to give to other processes.
-func sharedConfig(t *testing.T) (store.Config, []byte) {
+// shared returns a new store's configuration, and the master key to give to other processes.
+func shared(t *testing.T, fresh func(testing.TB) store.Config) (store.Config, []byte) {
 	t.Helper()
 	master, err := seal.NewMasterKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "sqlite:" + filepath.Join(t.TempDir(), "chatpass.db")
-	return store.Config{URL: url, Sealer: sealer(t, master), Now: time.Now}, master
+	must(t, err)
+	cfg := fresh(t)
+	cfg.Sealer, cfg.Now = sealer(t, master), nil
+	return cfg, master
 }

@@ -83,7 +83,8 @@ type page struct {
 }
 
 // A logPage asks for the live records of a log that were entered at from or later, in the order of their
-// entry and key, from behind the record after (its logged and key; a zero one for the first page).
+// entry and key, from behind the record after (its logged and key; for the first page from and an empty
+// key, so that an index is not searched from the beginning of the log).
 type logPage struct {
 	kind  kind
 	from  int64
@@ -110,6 +111,8 @@ type engine interface {
 	// them did, until ctx ends. Hints may be late, lost or many for one.
 	announce()
 	listen(ctx context.Context, heard func())
+	// about tells all of About but what is measured.
+	about(ctx context.Context) (About, error)
 	stats() Stats
 	close() error
 }

@@ -73,7 +73,11 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 		return err
 	}
 	e.write = newWriter(conn)
-	if err := inspect(ctx, conn, check); err != nil {
+	schema, err := sqliteSchema(conn)
+	if err != nil {
+		return err
+	}
+	if err := schema.inspect(ctx, check); err != nil {
 		return err
 	}
 	if err := useWAL(ctx, conn); err != nil {
@@ -82,7 +86,7 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 	if err := takeTurns(ctx, conn); err != nil {
 		return err
 	}
-	if err := migrate(ctx, conn); err != nil {
+	if err := schema.migrate(ctx); err != nil {
 		return err
 	}
 	if err := tighten(path); err != nil {
@@ -169,7 +173,9 @@ func (e *sqliteEngine) since(ctx context.Context, p logPage) ([]record, error) {
 	return found, rows.Err()
 }
 
-func (e *sqliteEngine) clock(context.Context) (int64, error) { return instant(e.now()), nil }
+func (e *sqliteEngine) clock(ctx context.Context) (int64, error) {
+	return instant(e.now()), e.ping(ctx)
+}
 
 // announce has nobody to tell: other processes that use the file read the log often enough.
 func (e *sqliteEngine) announce() {}
@@ -236,6 +242,11 @@ func (e *sqliteEngine) sweep(ctx context.Context, limit int) (int, error) {
 func (e *sqliteEngine) ping(ctx context.Context) error {
 	var version int
 	return e.reads.QueryRowContext(ctx, sqlVersion).Scan(&version)
+}
+
+func (e *sqliteEngine) about(ctx context.Context) (found About, err error) {
+	err = e.reads.QueryRowContext(ctx, sqlAbout).Scan(&found.Engine, &found.Schema)
+	return found, err
 }
 
 func (e *sqliteEngine) stats() Stats { return e.write.stats() }

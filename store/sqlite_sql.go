@@ -46,6 +46,8 @@ const (
 
 	sqlVersion = `SELECT version FROM schema_version`
 
+	sqlAbout = `SELECT 'SQLite ' || sqlite_version(), version FROM schema_version`
+
 	sqlTables = `SELECT count(*), count(*) FILTER (WHERE name = 'schema_version')
 		FROM sqlite_schema WHERE type = 'table'`
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ import (
 
 // Config is what a [Store] is made of.
 type Config struct {
-	// URL says where the data is: sqlite:PATH, the path of a file in a directory that exists.
+	// URL says where the data is: sqlite:PATH, the path of a file in a directory that exists, or
+	// postgres://USER@HOST/DATABASE with the parameters of package pgxpool.
 	URL string
 	// Sealer seals every value; another one than the store was made with is [ErrWrongMasterKey].
 	Sealer *seal.Sealer
@@ -45,36 +47,50 @@ type Store struct {
 	bell   bell
 }
 
-// sweepEvery is the pause between two sweeps, sweepBatch what one deletes at a time, so that sign-ins
-// never wait long behind it.
+// sweepEvery is the pause between two sweeps, half of it to one and a half, so that replicas do not
+// sweep in step. sweepBatch is what one deletes at a time, and sweepPause the longest pause after it, so
+// that sign-ins never wait long behind it.
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 500
+	sweepPause = 20 * time.Millisecond
 )
 
-var errURL = errors.New("store must be sqlite:PATH, such as sqlite:/var/lib/chatpass/chatpass.db")
+var errURL = errors.New("store must be sqlite:PATH, such as sqlite:/var/lib/chatpass/chatpass.db, or postgres://USER@HOST/DATABASE")
 
 // Open opens the store, makes it if it does not exist yet and brings its schema up to date. Its error
 // names what is wrong and what to do: [ErrWrongMasterKey], [ErrNewerSchema], a path that cannot be
 // used, or an [identity.Outage]. Whether the store is ours is checked before anything in it is changed.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	path, ok := strings.CutPrefix(cfg.URL, "sqlite:")
-	if !ok || path == "" {
-		return nil, errURL // without quoting it: such URLs hold passwords
-	}
 	if cfg.Report == nil {
 		cfg.Report = func(string, time.Duration, error) {}
 	}
 	s := &Store{cfg: cfg}
-	engine, err := openSQLite(ctx, sqliteConfig{path: path, now: cfg.Now, check: s.checkCanary})
+	name, err := s.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
+		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
-	s.engine = engine
 	if err := s.keepCanary(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), engine.close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", name, err), s.engine.close())
 	}
 	return s, nil
+}
+
+// connect opens the engine that the URL's scheme names. name is what to call the store in errors: never
+// all of the URL, which may hold a password.
+func (s *Store) connect(ctx context.Context) (name string, err error) {
+	scheme, rest, _ := strings.Cut(s.cfg.URL, ":")
+	switch {
+	case scheme == "sqlite" && rest != "":
+		engine, err := openSQLite(ctx, sqliteConfig{path: rest, now: s.cfg.Now, check: s.checkCanary})
+		s.engine = engine
+		return rest, err
+	case scheme == "postgres" || scheme == "postgresql":
+		engine, err := openPostgres(ctx, postgresConfig{url: s.cfg.URL, now: s.cfg.Now, check: s.checkCanary})
+		s.engine = engine
+		return postgresName(s.cfg.URL), err
+	}
+	return "", errURL
 }
 
 // Sessions is the view of the session room.
@@ -96,21 +112,27 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Run deletes expired records once a minute until ctx ends, then returns nil. What goes wrong is
+// Run deletes expired records about once a minute until ctx ends, then returns nil. What goes wrong is
 // reported as operation "sweep" and tried again. Meanwhile it passes on the hints of other processes.
 func (s *Store) Run(ctx context.Context) error {
 	var listening sync.WaitGroup
 	listening.Go(func() { s.engine.listen(ctx, s.bell.ring) })
 	defer listening.Wait()
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			_, _ = s.Sweep(ctx)
-		}
+	for wait(ctx, sweepEvery/2+rand.N(sweepEvery)) {
+		_, _ = s.Sweep(ctx)
+	}
+	return nil
+}
+
+// wait waits for d, and tells whether ctx has not ended before.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -126,7 +148,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 			return nil
 		})
 		total += n
-		if err != nil || n < sweepBatch {
+		if err != nil || n < sweepBatch || !wait(ctx, rand.N(sweepPause)) {
 			return total, err
 		}
 	}

@@ -12,10 +12,19 @@ import (
 	"chatpass/store/storetest"
 )
 
-func TestSQLiteKeepsEveryPromise(t *testing.T) {
-	t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, opener((*store.Store).Sessions)) })
-	t.Run("keys", func(t *testing.T) { storetest.Keys(t, opener((*store.Store).Keys)) })
-	t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener((*store.Store).Exchange)) })
+func TestEveryEngineKeepsEveryPromise(t *testing.T) {
+	eachEngine(t, func(t *testing.T, fresh func(testing.TB) store.Config) {
+		t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, opener(fresh, (*store.Store).Sessions)) })
+		t.Run("keys", func(t *testing.T) { storetest.Keys(t, opener(fresh, (*store.Store).Keys)) })
+		t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener(fresh, (*store.Store).Exchange)) })
+	})
+}
+
+// eachEngine runs a test on every engine; fresh makes an empty place for a store.
+func eachEngine(t *testing.T, test func(t *testing.T, fresh func(testing.TB) store.Config)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) { test(t, sqliteConfig) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, postgresConfig) })
 }
 
 // The kit's own model must keep the promises that it is the measure of.
@@ -28,10 +37,10 @@ func TestMemoryKeepsEveryPromise(t *testing.T) {
 	})
 }
 
-// opener opens a new SQLite file twice, as two processes would.
-func opener[S any](view func(*store.Store) S) storetest.Opener[S] {
+// opener opens a new store twice, as two processes would.
+func opener[S any](fresh func(testing.TB) store.Config, view func(*store.Store) S) storetest.Opener[S] {
 	return func(t testing.TB, clock *storetest.Clock) storetest.Opened[S] {
-		cfg := config(t, filepath.Join(t.TempDir(), "chatpass.db"))
+		cfg := fresh(t)
 		cfg.Now = clock.Now
 		one, two := openStore(t, cfg), openStore(t, cfg)
 		return storetest.Opened[S]{
@@ -39,6 +48,11 @@ func opener[S any](view func(*store.Store) S) storetest.Opener[S] {
 			Sweep: func(ctx context.Context) error { _, err := one.Sweep(ctx); return err },
 		}
 	}
+}
+
+func sqliteConfig(t testing.TB) store.Config {
+	t.Helper()
+	return config(t, filepath.Join(t.TempDir(), "chatpass.db"))
 }
 
 // config returns a store at path with a master key of its own.
@@ -60,9 +74,12 @@ func sealer(t testing.TB, master []byte) *seal.Sealer {
 	return s
 }
 
+// contextOf outlives the test, for what is done when it ends.
+func contextOf(t testing.TB) context.Context { return context.WithoutCancel(t.Context()) }
+
 func openStore(t testing.TB, cfg store.Config) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), cfg)
+	s, err := store.Open(contextOf(t), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

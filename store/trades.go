@@ -31,7 +31,7 @@ func (s trades) Salt(ctx context.Context, sector string, candidate []byte) ([]by
 }
 
 func (s trades) PutOnce(ctx context.Context, space, value string, expires time.Time) error {
-	return sessions{s.Store}.PutOnce(ctx, space, value, expires)
+	return sessions(s).PutOnce(ctx, space, value, expires)
 }
 
 func (s trades) salt(ctx context.Context, key []byte) (salt []byte, ok bool, err error) {

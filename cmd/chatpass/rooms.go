@@ -101,7 +101,6 @@ func unbuilt(cfg *config.Config) config.Faults {
 			all = append(all, cfg.Fault(path, "this version does not do this yet", remedy))
 		}
 	}
-	refuse(strings.HasPrefix(cfg.Store.Reveal(), "postgres"), "store", "write sqlite:PATH")
 	refuse(cfg.Cookie == "cross-site", "cookie", "write same-site, and serve chatpass from a host of the pages' own site")
 	for _, c := range cfg.Issuers {
 		at := "issuers." + c.Name + "."

@@ -26,6 +26,8 @@ func actsAsMemory(t *testing.T, open Opener[session.Store]) {
 			"find":       m.find,
 			"session":    m.session,
 			"swap":       m.swap,
+			"end":        m.end,
+			"log":        m.log,
 			"byCustomer": m.byCustomer,
 			"byUpstream": m.byUpstream,
 			"mark":       m.mark,
@@ -80,13 +82,22 @@ func (m *machine) session(t *rapid.T) {
 }
 
 func (m *machine) swap(t *rapid.T) {
-	s := m.drawSession(t)
-	known, err := m.memory.Session(t.Context(), s.SID)
-	s.Version = rapid.Int64Range(0, 3).Draw(t, "version")
-	if err == nil && rapid.IntRange(0, 3).Draw(t, "stale") > 0 {
-		s.Version = known.Version
-	}
+	s := m.drawChange(t)
 	m.sameError(t, m.memory.Swap(t.Context(), s), m.door(t).Swap(t.Context(), s))
+}
+
+func (m *machine) end(t *rapid.T) {
+	s := m.drawChange(t)
+	s.Ended = m.clock.Now()
+	m.sameError(t, m.memory.End(t.Context(), s), m.door(t).End(t.Context(), s))
+}
+
+func (m *machine) log(t *rapid.T) {
+	from := m.drawPast(t)
+	want, _ := m.memory.Revocations(t.Context(), from)
+	got, err := m.door(t).Revocations(t.Context(), from)
+	m.sameError(t, nil, err)
+	m.same(t, want, those(got, m.space+" "))
 }
 
 func (m *machine) byCustomer(t *rapid.T) {
@@ -142,6 +153,17 @@ func (m *machine) drawSession(t *rapid.T) session.Session {
 	names := m.drawMarker(t)
 	s.Identity.Issuer, s.Identity.UpstreamSession = names.Issuer, names.Session
 	s.Identity.UpstreamSubject, s.Identity.IssuedAt = m.name(t, "subject", 2), m.drawPast(t)
+	return s
+}
+
+// drawChange draws a session to write in the place of one that may be there, mostly at its version.
+func (m *machine) drawChange(t *rapid.T) session.Session {
+	s := m.drawSession(t)
+	known, err := m.memory.Session(t.Context(), s.SID)
+	s.Version = rapid.Int64Range(0, 3).Draw(t, "version")
+	if err == nil && rapid.IntRange(0, 3).Draw(t, "stale") > 0 {
+		s.Version = known.Version
+	}
 	return s
 }
 

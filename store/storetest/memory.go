@@ -23,7 +23,8 @@ type Memory struct {
 	markers  map[session.Marker]marker // Before and Expires of the key are zero
 	results  map[string]result
 	once     map[[2]string]time.Time
-	log      []entry
+	log      map[string]entry
+	watchers map[context.Context]func()
 }
 
 type entry struct {
@@ -48,6 +49,7 @@ func NewMemory(now func() time.Time) *Memory {
 	return &Memory{
 		now: now, sessions: map[string]session.Session{}, handles: map[session.Handle]handle{},
 		markers: map[session.Marker]marker{}, results: map[string]result{}, once: map[[2]string]time.Time{},
+		log: map[string]entry{}, watchers: map[context.Context]func(){},
 	}
 }
 
@@ -134,13 +136,25 @@ func (m *Memory) Swap(ctx context.Context, s session.Session) error {
 
 // End is as [session.Store] says.
 func (m *Memory) End(ctx context.Context, s session.Session) error {
+	if m.ended(s.SID) {
+		return session.ErrConflict
+	}
 	if err := m.Swap(ctx, s); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.log = append(m.log, entry{session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Logged: m.now()}, s.Expires})
+	m.log[s.SID] = entry{session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Logged: m.now()}, s.Expires}
+	for _, wake := range m.watchers {
+		wake()
+	}
 	return nil
+}
+
+func (m *Memory) ended(sid string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live(m.log[sid].expires)
 }
 
 // Revocations is as [session.Store] says.
@@ -152,14 +166,23 @@ func (m *Memory) Revocations(ctx context.Context, from time.Time) (found []sessi
 			found = append(found, at.Revocation)
 		}
 	}
+	slices.SortFunc(found, byTime)
 	return found, ctx.Err()
 }
 
 // Clock is as [session.Store] says.
 func (m *Memory) Clock(ctx context.Context) (time.Time, error) { return m.now(), ctx.Err() }
 
-// Watch is as [session.Store] says; it gives no hints.
-func (m *Memory) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
+// Watch is as [session.Store] says.
+func (m *Memory) Watch(ctx context.Context, wake func()) {
+	m.mu.Lock()
+	m.watchers[ctx] = wake
+	m.mu.Unlock()
+	<-ctx.Done()
+	m.mu.Lock()
+	delete(m.watchers, ctx)
+	m.mu.Unlock()
+}
 
 // ByCustomer is as [session.Store] says.
 func (m *Memory) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {

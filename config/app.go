@@ -84,9 +84,10 @@ type AppStepUp struct {
 type Mapping struct {
 	// Expr is CEL; empty if the short form was used.
 	Expr string `yaml:"-"`
-	// Claim of the ID token to copy: a string or a list of strings.
+	// Claim of the ID token to copy: a string or a list of strings. Without it (or if it is null or
+	// something else) there is no context: to leave the claim out write CEL, such as claims.?groups.
 	From string `yaml:"from" required:"true" form:"claim name" example:"groups"`
-	// Keep only values that start so.
+	// Of a list keep what begins so; a string must begin so.
 	Prefix string `yaml:"prefix" form:"text"`
 	// Remove the prefix from what is kept.
 	Strip bool `yaml:"strip" default:"false"`

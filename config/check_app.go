@@ -70,7 +70,7 @@ func (k *checker) checkAppIssuers(path string, app *App) {
 		if !ok || slices.Contains(app.Issuers[:i], name) {
 			continue
 		}
-		for _, iss := range append([]string{issuer.Issuer}, issuer.IssuerAliases...) {
+		for _, iss := range issuer.names() {
 			if other, taken := owner[iss]; taken && other != name {
 				k.judge(at, problem{name + " has the same iss as " + other + ": a token could mean either", "keep one of them in this app"})
 			}

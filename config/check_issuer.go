@@ -71,4 +71,38 @@ func (k *checker) checkTenants(path string, issuer *Issuer) {
 	case !templated && len(issuer.Tenants) > 0:
 		k.judge(path+".tenants", problem{"needs " + tenantPlaceholder + " in the issuer URL", "write an issuer such as https://login.microsoftonline.com/" + tenantPlaceholder + "/v2.0, or remove tenants"})
 	}
+	if templated {
+		k.checkTemplates(path, issuer)
+	}
+}
+
+// checkTemplates refuses a name that would be the same for all tenants: their people would share ids.
+func (k *checker) checkTemplates(path string, issuer *Issuer) {
+	shared := problem{"is the same for all tenants: people of two could get one id", "write " + tenantPlaceholder + " into it, or remove it"}
+	if !strings.Contains(issuer.SubjectIssuer, tenantPlaceholder) {
+		k.judge(path+".subject_issuer", shared)
+	}
+	for i, alias := range issuer.IssuerAliases {
+		if !strings.Contains(alias, tenantPlaceholder) {
+			k.judge(indexed(path+".issuer_aliases", i), shared)
+		}
+	}
+	if issuer.AssertionAudience == "issuer" {
+		k.judge(path+".assertion_audience", problem{"names nobody: the issuer URL is a template", "write token_endpoint, or remove it"})
+	}
+}
+
+// names returns every `iss` that tokens of the issuer may have.
+func (i *Issuer) names() []string {
+	names := append([]string{i.Issuer}, i.IssuerAliases...)
+	if len(i.Tenants) == 0 {
+		return names
+	}
+	var filled []string
+	for _, tenant := range i.Tenants {
+		for _, name := range names {
+			filled = append(filled, strings.Replace(name, tenantPlaceholder, tenant, 1))
+		}
+	}
+	return filled
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,6 +29,8 @@ func formOf(name string) form {
 		return form{"text without spaces around it", "", checkText}
 	case "word":
 		return matching("text without spaces", `^[!-~]+$`)
+	case "tenant id":
+		return form{"a tenant's id: 1 to 64 letters, digits and -", tenantPattern, checkTenantID}
 	case "rule":
 		return form{"CEL", "", acceptAny}
 	case "scope":
@@ -62,6 +65,16 @@ func formOf(name string) form {
 		return form{"an exact origin: https://host or https://host:port", `^https?://[^/?#*@\s]+$`, checkOrigin}
 	}
 	return form{"", "", acceptAny}
+}
+
+const tenantPattern = `^[A-Za-z0-9-]{1,64}$`
+
+// checkTenantID refuses the names by which Entra means many tenants: no token carries one.
+func checkTenantID(text string, _ bool) problem {
+	if slices.Contains([]string{"common", "organizations", "consumers"}, text) {
+		return problem{text + " is no tenant but all of them", "write the id of each tenant that may sign in"}
+	}
+	return matching("a tenant's id: letters, digits and -, as in the claim tid", tenantPattern).check(text, false)
 }
 
 const claimPattern = `^[A-Za-z_][A-Za-z0-9_:/.-]{0,63}$`

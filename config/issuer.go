@@ -8,19 +8,22 @@ type Issuer struct {
 	Name string `yaml:"-"`
 	// Issuer URL, compared with `iss` byte for byte. May hold {tenantid} when tenants are listed.
 	Issuer string `yaml:"issuer" required:"true" form:"issuer" example:"https://login.example.com"`
-	// Our client id at the issuer; needed for signing in, not for exchanges.
+	// Our client id at the issuer. Without it nobody signs in here; ID tokens can be exchanged all the same.
 	ClientID string `yaml:"client_id" form:"text" example:"chatpass"`
 	// Our client secret at the issuer. Not together with private_key.
 	ClientSecret Secret `yaml:"client_secret" example:"env:CORP_SECRET"`
 	// Our private key towards the issuer (private_key_jwt): PKCS #8 PEM or a JWK.
 	PrivateKey Secret `yaml:"private_key" example:"file:/etc/chatpass/corp.pem"`
+	// Whom our assertions are for (`aud`, private_key_jwt): the issuer, or its token endpoint as older
+	// ones demand. Default issuer; with tenants token_endpoint.
+	AssertionAudience string `yaml:"assertion_audience" enum:"issuer token_endpoint"`
 	// Scopes asked for at sign-in; openid is always added.
 	Scopes []string `yaml:"scopes" default:"openid profile email" form:"scope"`
 	// Claim that identifies a person at the issuer (Entra: oid); never an e-mail address.
 	// Logout tokens are matched by `sub` all the same.
 	SubjectClaim string `yaml:"subject_claim" default:"sub" form:"claim name"`
 	// What stands for the issuer in pairwise customer ids; default the issuer URL. Keep the old URL
-	// here when the issuer moves. Empty for an issuer with tenants: the token's own `iss` stands.
+	// here when the issuer moves. With tenants it holds {tenantid}, and so do aliases.
 	SubjectIssuer string `yaml:"subject_issuer" form:"text" example:"https://login.example.com"`
 	// Other values of `iss` that the issuer uses (Google: accounts.google.com).
 	IssuerAliases []string `yaml:"issuer_aliases" form:"text"`
@@ -30,7 +33,7 @@ type Issuer struct {
 	StepUp IssuerStepUp `yaml:"step_up"`
 	// Accept front-channel logout (OpenID Connect Front-Channel Logout 1.0).
 	FrontchannelLogout bool `yaml:"frontchannel_logout" default:"false"`
-	// Fetch userinfo at sign-in; its claims fill in what the ID token lacks.
+	// Fetch userinfo at sign-in; its claims fill in what the ID token lacks, and stay for the session.
 	Userinfo bool `yaml:"userinfo" default:"false"`
 	// acr_values sent with every sign-in.
 	ACRValues []string `yaml:"acr_values" form:"word"`
@@ -40,11 +43,12 @@ type Issuer struct {
 	ClockSkew time.Duration `yaml:"clock_skew" default:"60s" range:"0s 300s"`
 	// Oldest `iat` accepted in an exchange; public clients never more than 60m.
 	MaxTokenAge time.Duration `yaml:"max_token_age" default:"60m" range:"1m 24h"`
-	// Tenant ids accepted under an issuer URL with {tenantid} (Entra).
-	Tenants []string `yaml:"tenants" form:"word"`
+	// Tenants whose people may sign in, by id, under an issuer URL with {tenantid} (Entra).
+	Tenants []string `yaml:"tenants" form:"tenant id" example:"8eaef023-2b34-4da1-9baa-8bc8c9d6a490"`
 	// Certificate authorities for connections to the issuer, PEM; default the system's.
 	CA Document `yaml:"ca" example:"file:/etc/chatpass/corp-ca.pem"`
-	// Static key set (RFC 7517) for an issuer that we cannot reach.
+	// Static key set (RFC 7517) for an issuer that we cannot reach. It is never asked for anything, so
+	// nobody signs in here; ID tokens can be exchanged.
 	JWKS Document `yaml:"jwks" example:"file:/etc/chatpass/corp-jwks.json"`
 	// Proxy for requests to this issuer; default the one for all.
 	Proxy SecretURL `yaml:"proxy" form:"proxy" example:"http://proxy.corp:3128"`

@@ -117,7 +117,7 @@ func TestDerivedValues(t *testing.T) {
 	entra, google, support, kiosk := cfg.Issuers[0], cfg.Issuers[1], cfg.Apps[0], cfg.Apps[1]
 	for _, c := range []struct{ what, got, want any }{
 		{"openid is added", entra.Scopes, []string{"openid", "email"}},
-		{"no subject issuer for tenants", entra.SubjectIssuer, ""},
+		{"subject issuer of tenants is a template", entra.SubjectIssuer, "https://login.microsoftonline.com/{tenantid}/v2.0"},
 		{"subject issuer is the issuer", google.SubjectIssuer, "https://accounts.google.com"},
 		{"sector is the app's name", support.SubjectSector, "support"},
 		{"site_absolute: subject", support.Session.SiteAbsolute, config.SiteAbsolute{Subject: true}},

@@ -44,7 +44,7 @@ func (c *Config) derive() {
 		if !slices.Contains(issuer.Scopes, "openid") {
 			issuer.Scopes = append([]string{"openid"}, issuer.Scopes...)
 		}
-		if issuer.SubjectIssuer == "" && !strings.Contains(issuer.Issuer, tenantPlaceholder) {
+		if issuer.SubjectIssuer == "" {
 			issuer.SubjectIssuer = issuer.Issuer
 		}
 	}

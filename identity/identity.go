@@ -12,7 +12,7 @@ import (
 type Identity struct {
 	// IDP is the upstream issuer's name in our configuration, the `idp` claim of a context.
 	IDP string `json:"idp"`
-	// Issuer is the upstream issuer's URL as configured.
+	// Issuer is the upstream issuer's URL as configured; with tenants, that of the tenant.
 	Issuer string `json:"iss"`
 	// SubjectIssuer stands for the issuer in pairwise subjects. It equals Issuer unless the
 	// issuer has moved and its people keep the customer ids they had.
@@ -55,4 +55,17 @@ type Terms struct {
 	Accepts map[string][]string
 	// MaxAge is the greatest age of `iat` accepted; 0 leaves it to the verifier.
 	MaxAge time.Duration
+	// Passed is told of every check that the token passes, in their order; may be nil.
+	Passed Passed
+}
+
+// Passed is told that a check was passed: its name, what was measured and what was required, in words
+// as safe to show as those of a [Rejection].
+type Passed func(check, measured, required string)
+
+// Tell calls p, if there is anybody to be told.
+func (p Passed) Tell(check, measured, required string) {
+	if p != nil {
+		p(check, measured, required)
+	}
 }

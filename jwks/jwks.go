@@ -52,7 +52,7 @@ type Set struct {
 	static bool
 
 	mu      sync.Mutex
-	keys    []jose.JSONWebKey
+	keys    []key
 	fetched time.Time // start of the last good fetch
 	tried   time.Time // start of the last fetch
 	asked   time.Time // start of the last fetch that an unknown key caused
@@ -123,31 +123,41 @@ func Static(document []byte, now func() time.Time) (*Set, error) {
 // The error is an [*UnknownKeyError] if the publisher's set has no such key; any other error means that
 // the set could not be fetched, and says nothing about the key.
 func (s *Set) Key(ctx context.Context, kid, alg string) (jose.JSONWebKey, error) {
+	return s.key(ctx, want{kid: kid, alg: alg})
+}
+
+// KeyOf is [Set.Key] in a set that several issuers share: a key with a member `issuer` (Entra's common
+// key set has it) fits only if isFor says that this issuer is the token's. One without it fits all.
+func (s *Set) KeyOf(ctx context.Context, kid, alg string, isFor func(issuer string) bool) (jose.JSONWebKey, error) {
+	return s.key(ctx, want{kid, alg, isFor})
+}
+
+func (s *Set) key(ctx context.Context, w want) (jose.JSONWebKey, error) {
 	keys, err := s.current(ctx)
 	if err != nil {
 		return jose.JSONWebKey{}, err
 	}
-	if key, ok := find(keys, kid, alg); ok {
+	if key, ok := find(keys, w); ok {
 		return key, nil
 	}
 	f := s.ask(ctx)
 	if f == nil {
-		return jose.JSONWebKey{}, &UnknownKeyError{KID: clip(kid), CoolingDown: !s.static}
+		return jose.JSONWebKey{}, &UnknownKeyError{KID: clip(w.kid), CoolingDown: !s.static}
 	}
 	if err := f.wait(ctx); err != nil {
 		return jose.JSONWebKey{}, err
 	}
-	if key, ok := find(s.held(), kid, alg); ok {
+	if key, ok := find(s.held(), w); ok {
 		return key, nil
 	}
-	return jose.JSONWebKey{}, &UnknownKeyError{KID: clip(kid)}
+	return jose.JSONWebKey{}, &UnknownKeyError{KID: clip(w.kid)}
 }
 
 // Usable returns how many of the keys held now may verify signatures made with alg. It never fetches.
 func (s *Set) Usable(alg string) int {
 	n := 0
 	for _, key := range s.held() {
-		if fits(key, alg) {
+		if fits(key.JSONWebKey, alg) {
 			n++
 		}
 	}
@@ -175,7 +185,7 @@ func (s *Set) Refresh(ctx context.Context) error {
 }
 
 // current returns the keys to look in, after fetching them if they are missing or too old.
-func (s *Set) current(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (s *Set) current(ctx context.Context) ([]key, error) {
 	f, keys, err := s.fresh(ctx)
 	if f == nil {
 		return keys, err
@@ -191,7 +201,7 @@ func (s *Set) current(ctx context.Context) ([]jose.JSONWebKey, error) {
 
 // fresh returns the keys if they need not be fetched, an error if they were asked for in vain a moment
 // ago, or else the fetch to wait for.
-func (s *Set) fresh(ctx context.Context) (*flight, []jose.JSONWebKey, error) {
+func (s *Set) fresh(ctx context.Context) (*flight, []key, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, tolerable := s.cfg.Now(), s.tolerable()
@@ -226,7 +236,7 @@ func (s *Set) ask(ctx context.Context) *flight {
 	return s.start(ctx)
 }
 
-func (s *Set) held() []jose.JSONWebKey {
+func (s *Set) held() []key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.keys

@@ -46,6 +46,7 @@ type wireKey struct {
 	Algorithm  string   `json:"alg"`
 	Use        string   `json:"use"`
 	Operations []string `json:"key_ops"`
+	Issuer     string   `json:"issuer"` // in the common key set of Entra's tenants: whose tokens the key is for
 
 	N string `json:"n"`
 	E string `json:"e"`
@@ -64,7 +65,7 @@ type wireKey struct {
 }
 
 // fetch gets and parses the set at url. The error is a [*SkippedError] if the keys are usable all the same.
-func fetch(ctx context.Context, client *http.Client, url string) ([]jose.JSONWebKey, error) {
+func fetch(ctx context.Context, client *http.Client, url string) ([]key, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetch key set: %w", err)
@@ -89,7 +90,7 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]jose.JSONWeb
 }
 
 // parse reads a JWK Set document. Only its error type says whether the keys may be used: see [SkippedError].
-func parse(document []byte) ([]jose.JSONWebKey, error) {
+func parse(document []byte) ([]key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -102,18 +103,18 @@ func parse(document []byte) ([]jose.JSONWebKey, error) {
 	if len(set.Keys) > maxKeys {
 		return nil, fmt.Errorf("%d keys, at most %d", len(set.Keys), maxKeys)
 	}
-	var keys []jose.JSONWebKey
+	var keys []key
 	var skipped []string
 	for i, raw := range set.Keys {
-		key, err := parseKey(raw)
+		one, err := parseKey(raw)
 		switch {
 		case err != nil:
-			skipped = append(skipped, fmt.Sprintf("key %d (%q): %v", i, clip(key.KeyID), err))
-		case key.Key == nil:
-		case key.KeyID != "" && slices.ContainsFunc(keys, func(k jose.JSONWebKey) bool { return k.KeyID == key.KeyID }):
-			return nil, fmt.Errorf("two keys with id %q", clip(key.KeyID))
+			skipped = append(skipped, fmt.Sprintf("key %d (%q): %v", i, clip(one.KeyID), err))
+		case one.Key == nil:
+		case one.KeyID != "" && slices.ContainsFunc(keys, func(k key) bool { return k.KeyID == one.KeyID }):
+			return nil, fmt.Errorf("two keys with id %q", clip(one.KeyID))
 		default:
-			keys = append(keys, key)
+			keys = append(keys, one)
 		}
 	}
 	if len(skipped) > 0 {
@@ -122,28 +123,34 @@ func parse(document []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
+// A key is a published key, and the issuer it is for if its publisher says so.
+type key struct {
+	jose.JSONWebKey
+	issuer string
+}
+
 // parseKey returns no error and no key if the key is merely of no use for verifying signatures.
-func parseKey(raw []byte) (jose.JSONWebKey, error) {
+func parseKey(raw []byte) (key, error) {
 	var wire wireKey
 	if err := json.Unmarshal(raw, &wire); err != nil {
-		return jose.JSONWebKey{}, errors.New("not a JSON object with distinct members of the right types")
+		return key{}, errors.New("not a JSON object with distinct members of the right types")
 	}
-	key := jose.JSONWebKey{KeyID: wire.KeyID, Algorithm: wire.Algorithm, Use: wire.Use}
+	one := key{jose.JSONWebKey{KeyID: wire.KeyID, Algorithm: wire.Algorithm, Use: wire.Use}, wire.Issuer}
 	if wire.private() {
-		return key, errors.New("holds secret key material")
+		return one, errors.New("holds secret key material")
 	}
 	if !wire.verifies() {
-		return jose.JSONWebKey{}, nil
+		return key{}, nil
 	}
 	public, err := wire.public()
 	if err != nil {
-		return key, err
+		return one, err
 	}
-	key.Key = public
-	if wire.Algorithm != "" && !fits(key, wire.Algorithm) {
-		return jose.JSONWebKey{}, nil
+	one.Key = public
+	if wire.Algorithm != "" && !fits(one.JSONWebKey, wire.Algorithm) {
+		return key{}, nil
 	}
-	return key, nil
+	return one, nil
 }
 
 func (w wireKey) private() bool {
@@ -205,13 +212,20 @@ func (w wireKey) rsa() (*rsa.PublicKey, error) {
 	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
 }
 
+// A want is the key that a token asks for.
+type want struct {
+	kid, alg string
+	issuer   func(string) bool // nil: whatever issuer a key is for
+}
+
 // find returns the one key that fits.
-func find(keys []jose.JSONWebKey, kid, alg string) (jose.JSONWebKey, bool) {
+func find(keys []key, w want) (jose.JSONWebKey, bool) {
 	var found jose.JSONWebKey
 	n := 0
-	for _, key := range keys {
-		if (kid == "" || key.KeyID == kid) && fits(key, alg) {
-			found = key
+	for _, one := range keys {
+		foreign := one.issuer != "" && w.issuer != nil && !w.issuer(one.issuer)
+		if (w.kid == "" || one.KeyID == w.kid) && !foreign && fits(one.JSONWebKey, w.alg) {
+			found = one.JSONWebKey
 			n++
 		}
 	}

@@ -123,11 +123,11 @@ func (c claims) party(accepted []string) (string, error) {
 	case len(audience) > 1 && !authorized:
 		return "", identity.Reject(identity.AudienceMismatch, "several audiences and no azp", "azp")
 	case authorized && !slices.Contains(accepted, azp):
-		return "", identity.Reject(identity.AudienceMismatch, "azp "+clip(azp), "an accepted client")
+		return "", identity.Reject(identity.AudienceMismatch, "azp "+clip(azp), oneOf(accepted))
 	}
 	for _, aud := range audience {
 		if !slices.Contains(accepted, aud) {
-			return "", identity.Reject(identity.AudienceMismatch, "audience "+clip(aud), "accepted clients only")
+			return "", identity.Reject(identity.AudienceMismatch, "audience "+clip(aud), oneOf(accepted))
 		}
 	}
 	if authorized {

@@ -24,17 +24,29 @@ const (
 
 // Config is one upstream issuer. Zero durations and empty lists take the defaults.
 type Config struct {
-	// Name is the issuer's name in the configuration, Issuer its URL, compared byte for byte.
+	// Name is the issuer's name in the configuration, Issuer its URL, compared byte for byte. With
+	// Tenants it is a template: {tenantid} stands for the tenant's id.
 	Name, Issuer string
-	// ClientID is what the issuer calls us. Without ClientSecret we are a public client to it.
+	// Tenants are the ids of the tenants whose people may sign in, compared byte for byte.
+	Tenants []string
+	// ClientID is what the issuer calls us; without it, nobody signs in with the issuer, and its tokens
+	// are for exchanges alone. Without ClientSecret and PrivateKey we are a public client to it.
 	ClientID, ClientSecret string
+	// PrivateKey is how we prove who we are instead of ClientSecret (private_key_jwt): see [ReadClientKey].
+	PrivateKey []byte
+	// AssertionAudience is whom our assertions are for: the issuer, unless [TokenEndpointAudience] says
+	// otherwise or there are Tenants.
+	AssertionAudience string
+	// Userinfo asks for the userinfo document at each sign-in, too.
+	Userinfo bool
 	// Scopes are asked for at sign-in; `openid` is always added.
 	Scopes []string
 	// SubjectClaim names the claim that identifies a person; default `sub`. Never an e-mail address.
 	SubjectClaim string
-	// SubjectIssuer goes into pairwise subjects instead of Issuer; default Issuer.
+	// SubjectIssuer goes into pairwise subjects instead of Issuer; default Issuer. With Tenants it is a
+	// template too: two tenants' people never share an id.
 	SubjectIssuer string
-	// Aliases are further values of `iss` that this issuer uses in its tokens.
+	// Aliases are further values of `iss` that this issuer uses in its tokens; with Tenants, templates.
 	Aliases []string
 	// ACRValues are asked for at each sign-in that names none itself. They are a wish (OpenID Connect
 	// Core 1.0 §3.1.2.1): what was given is in the identity, for rules to judge.
@@ -99,18 +111,16 @@ func (c Config) check() error {
 		}
 	}
 	fault(c.Name == "", "has no name")
-	fault(c.ClientID == "", "has no client id: without one, tokens for anybody would be accepted")
+	fault(c.ClientID == "" && (c.ClientSecret != "" || len(c.PrivateKey) > 0), "has no client id to authenticate as")
 	fault(c.SubjectClaim == "email", "subject claim email: an address can pass to somebody else; use sub")
 	fault(c.ClockSkew < 0 || c.ClockSkew > maxSkew, "clock skew %s: must be 0 to %s", c.ClockSkew, maxSkew)
 	fault(c.MaxTokenAge < 0, "max token age %s: must not be negative", c.MaxTokenAge)
 	fault(slices.Contains(c.Aliases, ""), "has an empty alias")
+	fault(c.ClientSecret != "" && len(c.PrivateKey) > 0, "has both a client secret and a private key: keep one of them")
 	for _, alg := range c.Algorithms {
 		fault(!asymmetric(alg), "algorithm %q: must be one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA", alg)
 	}
-	if err := c.checkIssuer(); err != nil {
-		faults = append(faults, err)
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.checkIssuer(), c.checkTenants())...)
 }
 
 func (c Config) checkIssuer() error {

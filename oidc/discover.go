@@ -24,15 +24,19 @@ type metadata struct {
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	TokenEndpoint         string   `json:"token_endpoint"`
 	JWKSURI               string   `json:"jwks_uri"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
 	SendsIssuer           bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
 // discover reads the issuer's discovery document. Its error is a [*Fault].
 func (is *issuer) discover(ctx context.Context) (*provider, error) {
-	doc, err := gooidc.NewProvider(gooidc.ClientContext(ctx, is.pages), is.cfg.Issuer)
+	// The document says itself whose it is: checkMetadata compares that.
+	ctx = gooidc.InsecureIssuerURLContext(gooidc.ClientContext(ctx, is.pages), is.cfg.Issuer)
+	doc, err := gooidc.NewProvider(ctx, is.cfg.discoveryURL())
 	if err != nil {
 		return nil, is.discoveryFault(err)
 	}
@@ -46,10 +50,6 @@ func (is *issuer) discover(ctx context.Context) (*provider, error) {
 	}
 	if err := is.checkMetadata(found.metadata); err != nil {
 		return nil, err
-	}
-	if is.static != nil {
-		found.keys = is.static
-		return found, nil
 	}
 	found.keys, err = is.keySet(ctx, found.JWKSURI)
 	if err != nil {
@@ -68,7 +68,8 @@ func (is *issuer) checkMetadata(m metadata) error {
 	}{
 		{"authorization_endpoint", m.AuthorizationEndpoint, false},
 		{"token_endpoint", m.TokenEndpoint, false},
-		{"jwks_uri", m.JWKSURI, is.static != nil},
+		{"jwks_uri", m.JWKSURI, false},
+		{"userinfo_endpoint", m.UserinfoEndpoint, !is.cfg.Userinfo},
 		{"end_session_endpoint", m.EndSessionEndpoint, true},
 	}
 	for _, e := range endpoints {
@@ -99,6 +100,9 @@ func (c Config) checkEndpoint(endpoint string) error {
 // authStyle chooses how we authenticate at the token endpoint. It is never left to x/oauth2 to find out
 // by trying, since the first try uses up the code.
 func (is *issuer) authStyle(m metadata) (oauth2.AuthStyle, error) {
+	if is.key != nil {
+		return oauth2.AuthStyleInParams, is.checkAssertion(m)
+	}
 	methods := m.TokenAuthMethods
 	if len(methods) == 0 { // the default of OpenID Connect Discovery 1.0 §3
 		methods = []string{"client_secret_basic"}
@@ -111,6 +115,17 @@ func (is *issuer) authStyle(m metadata) (oauth2.AuthStyle, error) {
 	}
 	return 0, is.fault("its token endpoint takes neither client_secret_basic nor client_secret_post",
 		"register us there with one of the two")
+}
+
+// checkAssertion holds our key against what the issuer announces.
+func (is *issuer) checkAssertion(m metadata) error {
+	if len(m.TokenAuthMethods) > 0 && !slices.Contains(m.TokenAuthMethods, "private_key_jwt") {
+		return is.fault("its token endpoint does not take private_key_jwt", "write client_secret in place of private_key, if it takes that")
+	}
+	if _, ok := is.key.algorithm(m.AssertionAlgorithms); !ok {
+		return is.wrongKeyKind(m)
+	}
+	return nil
 }
 
 // check asks for everything now.
@@ -156,9 +171,6 @@ func (is *issuer) misnamed(issuer string) *Fault {
 // discoveryFault turns go-oidc's errors, some of which carry the answer's body, into ours.
 func (is *issuer) discoveryFault(err error) *Fault {
 	const remedy = "check that issuer is exactly the URL below which /.well-known/openid-configuration is served"
-	if other, ok := errors.AsType[*gooidc.IssuerMismatchError](err); ok {
-		return is.misnamed(other.Discovered)
-	}
 	if status, ok := errors.AsType[*statusError](err); ok {
 		return is.fault(fmt.Sprintf("status %d in place of its discovery document", status.code), remedy)
 	}

@@ -47,6 +47,10 @@ func (g *Gate) Finish(ctx context.Context, login Login, callback url.Values) (Si
 	if err := checkState(login, callback); err != nil {
 		return SignedIn{}, err
 	}
+	login.Passed.Tell("state", "that of this sign-in", "that of this sign-in")
+	if err := is.signsIn(); err != nil { // the configuration was read anew meanwhile
+		return SignedIn{}, err
+	}
 	p, err := is.provider(ctx)
 	if err != nil {
 		return SignedIn{}, err
@@ -55,11 +59,20 @@ func (g *Gate) Finish(ctx context.Context, login Login, callback url.Values) (Si
 	if err != nil {
 		return SignedIn{}, err
 	}
+	login.Passed.Tell("issuer's answer", "a code", "a code")
 	tokens, err := is.redeem(ctx, p, code, login.Verifier)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return is.signIn(ctx, login, code, tokens)
+	login.Passed.Tell("code", "traded for tokens", "a fresh code")
+	in, err := is.signIn(ctx, login, code, tokens)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if err := is.addUserinfo(ctx, p, tokens.AccessToken, &in.Identity); err != nil {
+		return SignedIn{}, err
+	}
+	return in, nil
 }
 
 // checkState refuses what is empty first: a missing state would equal a missing state.
@@ -82,8 +95,8 @@ func checkState(login Login, callback url.Values) error {
 // attack (RFC 9207 §2.4), error or not.
 func (is *issuer) readCallback(p *provider, callback url.Values) (string, error) {
 	iss, sent := callback.Get("iss"), callback.Has("iss")
-	if sent && iss != p.Issuer || !sent && p.SendsIssuer {
-		return "", untrusted(iss)
+	if sent && iss != p.Issuer && !is.isTenant(iss) || !sent && p.SendsIssuer {
+		return "", untrusted(iss, p.Issuer)
 	}
 	if reason := callback.Get("error"); reason != "" {
 		return "", &Denied{Reason: known(reason)}
@@ -115,8 +128,12 @@ func (is *issuer) redeem(ctx context.Context, p *provider, code, verifier string
 	if err != nil {
 		return nil, err
 	}
+	options, err := is.authenticate(p.metadata)
+	if err != nil {
+		return nil, err
+	}
 	ctx = gooidc.ClientContext(ctx, is.http)
-	tokens, err := client.Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	tokens, err := client.Exchange(ctx, code, append(options, oauth2.VerifierOption(verifier))...)
 	if err != nil {
 		return nil, is.redeemError(err)
 	}
@@ -140,7 +157,7 @@ func (is *issuer) redeemError(err error) error {
 		return identity.Reject(identity.SignInExpired, "a code that the issuer refused as used or expired", "a fresh code")
 	default:
 		return is.fault("its token endpoint answered "+clientFault(code),
-			"check client_id, client_secret and the redirect URL registered there")
+			"check client_id, client_secret or private_key, and the redirect URL registered there")
 	}
 }
 
@@ -159,14 +176,14 @@ func (is *issuer) signIn(ctx context.Context, login Login, code string, tokens *
 	if raw == "" {
 		return SignedIn{}, identity.Reject(identity.NotAnIDToken, "no ID token in the token response", "an ID token")
 	}
-	t, err := open(raw)
+	t, err := open(raw, login.Passed)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	if !is.issues(t.iss) {
-		return SignedIn{}, untrusted(t.iss)
+		return SignedIn{}, untrusted(t.iss, is.cfg.Issuer)
 	}
-	who, read, err := is.readIDToken(ctx, t, true, []string{is.cfg.ClientID})
+	who, read, err := is.readIDToken(ctx, t, true, is.ourselves())
 	if err != nil {
 		return SignedIn{}, err
 	}

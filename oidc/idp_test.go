@@ -90,6 +90,10 @@ type idp struct {
 	docPage  http.HandlerFunc // in place of the discovery document
 	tokens   http.HandlerFunc // the token endpoint
 	redeemed *http.Request    // the last token request, form parsed
+	userinfo http.HandlerFunc // the userinfo endpoint
+
+	tenantAsked string // of the last discovery
+	keyIssuers  map[string]string
 }
 
 func newIDP(t testing.TB) *idp {
@@ -106,9 +110,14 @@ func newIDP(t testing.TB) *idp {
 
 func (p *idp) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+	document := func(w http.ResponseWriter, r *http.Request) {
 		p.discoveries.Add(1)
-		p.answer(w, r, func() (http.HandlerFunc, any) { return p.docPage, p.doc })
+		p.answer(w, r, func() (http.HandlerFunc, any) { p.tenantAsked = r.PathValue("tenant"); return p.docPage, p.doc })
+	}
+	mux.HandleFunc("GET /.well-known/openid-configuration", document)
+	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", document)
+	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, r *http.Request) {
+		p.answer(w, r, func() (http.HandlerFunc, any) { return p.userinfo, nil })
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
 		p.keyFetches.Add(1)
@@ -138,12 +147,19 @@ func (p *idp) answer(w http.ResponseWriter, r *http.Request, what func() (http.H
 	_, _ = w.Write(raw)
 }
 
-func (p *idp) keySet() jose.JSONWebKeySet {
-	var set jose.JSONWebKeySet
+// keySet has a member issuer in every key of keyIssuers, as Entra's has.
+func (p *idp) keySet() any {
+	keys := []map[string]any{}
 	for _, k := range p.keys {
-		set.Keys = append(set.Keys, k.public())
+		public, _ := k.public().MarshalJSON()
+		one := map[string]any{}
+		_ = json.Unmarshal(public, &one)
+		if issuer, ok := p.keyIssuers[k.kid]; ok {
+			one["issuer"] = issuer
+		}
+		keys = append(keys, one)
 	}
-	return set
+	return map[string]any{"keys": keys}
 }
 
 // change edits the provider under its lock.

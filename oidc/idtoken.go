@@ -10,15 +10,24 @@ import (
 )
 
 // identify makes our own checks of an ID token's claims: go-oidc makes few of them, and some differently.
-func (is *issuer) identify(c claims, accepted []string) (identity.Identity, error) {
-	who := identity.Identity{IDP: is.cfg.Name, Issuer: is.cfg.Issuer, SubjectIssuer: is.cfg.SubjectIssuer, Claims: c}
+func (is *issuer) identify(t token, accepted []string) (identity.Identity, error) {
+	c := t.claims
+	from := is.tenants[t.iss]
+	who := identity.Identity{IDP: is.cfg.Name, Issuer: from.issuer, SubjectIssuer: from.subjectIssuer, Claims: c}
+	tell := func(check, measured, required string) error { t.passed.Tell(check, measured, required); return nil }
 	err := firstError(
+		func() error { return from.check(c, true) },
 		func() (err error) { who.UpstreamSubject, err = c.subject("sub"); return },
 		func() (err error) { who.Subject, err = c.subject(is.cfg.SubjectClaim); return },
 		func() (err error) { who.IssuedAt, err = c.required("iat"); return },
 		func() (err error) { who.Expires, err = c.required("exp"); return },
+		func() error { return tell("token claims", "sub, iat and exp", "sub, iat and exp") },
 		func() error { return is.checkTimes(c, who.IssuedAt, who.Expires) },
+		func() error {
+			return tell("token times", is.times(who), "begun and not over, to "+seconds(is.cfg.ClockSkew))
+		},
 		func() (err error) { who.Client, err = c.party(accepted); return },
+		func() error { return tell("token audience", "client "+clip(who.Client), oneOf(accepted)) },
 		func() (err error) { who.UpstreamSession, err = c.text("sid"); return },
 		func() (err error) { who.AuthTime, err = c.instant("auth_time"); return },
 		func() (err error) { who.ACR, err = c.text("acr"); return },
@@ -65,7 +74,7 @@ func (is *issuer) checkTimes(c claims, issued, expires time.Time) error {
 		return identity.Reject(identity.IssuedInFuture, "issued "+seconds(ahead)+" ahead", "at most "+seconds(skew)+" ahead")
 	}
 	if past := now.Sub(expires); !expires.IsZero() && past >= skew {
-		return identity.Reject(identity.TokenExpired, "expired "+seconds(past)+" ago", "less than "+seconds(skew)+" ago")
+		return identity.Reject(identity.TokenExpired, is.age(issued)+", "+seconds(past)+" beyond its exp", "less than "+seconds(skew)+" beyond its exp")
 	}
 	proved, err := c.instant("auth_time")
 	if err != nil {
@@ -75,7 +84,7 @@ func (is *issuer) checkTimes(c claims, issued, expires time.Time) error {
 		return identity.Reject(identity.IssuedInFuture, "signed in "+seconds(ahead)+" ahead", "at most "+seconds(skew)+" ahead")
 	}
 	if ahead := notBefore.Sub(now); ahead > skew {
-		return identity.Reject(identity.IssuedInFuture, "valid in "+seconds(ahead), "valid within "+seconds(skew))
+		return identity.Reject(identity.IssuedInFuture, "made valid "+seconds(ahead)+" ahead", "at most "+seconds(skew)+" ahead")
 	}
 	return nil
 }
@@ -86,7 +95,16 @@ func (is *issuer) checkAge(issued time.Time, limit time.Duration) error {
 	if age <= limit {
 		return nil
 	}
-	return identity.Reject(identity.TokenExpired, "issued "+seconds(age)+" ago", "at most "+seconds(limit))
+	return identity.Reject(identity.TokenExpired, seconds(age), "at most "+seconds(limit))
 }
+
+// times says how old a token is, and how long it is good for.
+func (is *issuer) times(who identity.Identity) string {
+	return "issued " + is.age(who.IssuedAt) + " ago, expires in " + seconds(who.Expires.Sub(is.cfg.Now()))
+}
+
+func (is *issuer) age(then time.Time) string { return seconds(is.cfg.Now().Sub(then)) }
+
+func oneOf(allowed []string) string { return "one of " + strings.Join(allowed, ", ") }
 
 func seconds(d time.Duration) string { return fmt.Sprint(d.Round(time.Second)) }

@@ -2,9 +2,10 @@ package oidc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,10 @@ type issuer struct {
 	http   *http.Client // for its token endpoint
 	pages  *http.Client // for its documents
 	static *jwks.Set    // its fixed keys, if configured
-	once   singleflight.Group
+	// tenants are who issues tokens, by `iss`.
+	tenants map[string]tenant
+	key     *ClientKey // ours; nil: we prove who we are by a secret, or not at all
+	once    singleflight.Group
 
 	mu        sync.Mutex
 	found     *provider // nil until discovered
@@ -50,18 +54,23 @@ func newIssuer(cfg Config) (*issuer, error) {
 	if client.Timeout == 0 {
 		client.Timeout = defaultTimeout
 	}
-	is := &issuer{cfg: cfg, http: &client, pages: documents(client)}
-	if cfg.JWKS == nil {
-		return is, nil
+	is := &issuer{cfg: cfg, http: &client, pages: documents(client), tenants: cfg.byIssuer()}
+	var unreadable, unusable error
+	if len(cfg.PrivateKey) > 0 {
+		if is.key, unreadable = ReadClientKey(cfg.PrivateKey); unreadable != nil {
+			unreadable = fmt.Errorf("read private key: %w", unreadable)
+		}
 	}
-	var err error
-	is.static, err = jwks.Static(cfg.JWKS, cfg.Now)
-	return is, err
+	if cfg.JWKS != nil {
+		is.static, unusable = jwks.Static(cfg.JWKS, cfg.Now)
+	}
+	return is, errors.Join(unreadable, unusable)
 }
 
-// issues says whether iss is this issuer's name for itself.
+// issues says whether iss is this issuer's name for itself, or for one of its tenants.
 func (is *issuer) issues(iss string) bool {
-	return iss == is.cfg.Issuer || slices.Contains(is.cfg.Aliases, iss)
+	_, ok := is.tenants[iss]
+	return ok
 }
 
 // keys returns the issuer's key set, after discovering it if need be.

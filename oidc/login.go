@@ -10,6 +10,8 @@ import (
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"chatpass/identity"
 )
 
 // Ask is what a sign-in asks of the issuer (OpenID Connect Core 1.0 §3.1.2.1). Empty fields are not sent.
@@ -34,6 +36,8 @@ type Login struct {
 	// MaxAge and ACRValues are what was asked for.
 	MaxAge    *time.Duration
 	ACRValues []string
+	// Passed is told of every check that the sign-in passes, in their order; may be nil.
+	Passed identity.Passed
 }
 
 // Begin starts a sign-in with the issuer named idp by the authorization code flow with PKCE. It returns
@@ -42,6 +46,9 @@ type Login struct {
 func (g *Gate) Begin(ctx context.Context, idp string, ask Ask) (Login, string, error) {
 	is, err := g.named(idp)
 	if err != nil {
+		return Login{}, "", err
+	}
+	if err := is.signsIn(); err != nil {
 		return Login{}, "", err
 	}
 	p, err := is.provider(ctx)
@@ -58,6 +65,29 @@ func (g *Gate) Begin(ctx context.Context, idp string, ask Ask) (Login, string, e
 	}
 	options := append(is.options(ask), gooidc.Nonce(login.Nonce), oauth2.S256ChallengeOption(login.Verifier))
 	return login, client.AuthCodeURL(login.State, options...), nil
+}
+
+// signsIn refuses to sign people in with an issuer that takes part in exchanges alone: one that cannot be
+// reached, or does not know us.
+func (is *issuer) signsIn() error {
+	measured := ""
+	switch {
+	case is.static != nil:
+		measured = "an issuer that is not reached: its key set is a file"
+	case is.cfg.ClientID == "":
+		measured = "an issuer at which we have no client id"
+	default:
+		return nil
+	}
+	return identity.Reject(identity.IssuerNotTrusted, measured, "an issuer that people can sign in with")
+}
+
+// ourselves are the clients that we are at the issuer: one, or none.
+func (is *issuer) ourselves() []string {
+	if is.cfg.ClientID == "" {
+		return nil
+	}
+	return []string{is.cfg.ClientID}
 }
 
 func (is *issuer) options(ask Ask) []oauth2.AuthCodeOption {

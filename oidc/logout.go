@@ -16,7 +16,7 @@ const (
 
 // A Logout is a verified logout token: the issuer ended a session, or all sessions of a person.
 type Logout struct {
-	// Issuer is the issuer's URL as configured.
+	// Issuer is the issuer's URL as configured; with tenants, that of the tenant.
 	Issuer string
 	// Subject is the person's `sub`, Session the issuer's `sid`; one of them may be empty.
 	Subject, Session string
@@ -35,19 +35,19 @@ func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string) (Logout, error
 	if err != nil {
 		return Logout{}, err
 	}
-	t, err := open(raw)
+	t, err := open(raw, nil)
 	if err != nil {
 		return Logout{}, err
 	}
 	if !is.issues(t.iss) {
-		return Logout{}, untrusted(t.iss)
+		return Logout{}, untrusted(t.iss, is.cfg.Issuer)
 	}
 	if !t.isTyped("logout+jwt", "jwt") {
 		return Logout{}, identity.Reject(identity.NotAnIDToken, "typ "+clip(t.typ), "no typ, logout+jwt or JWT")
 	}
 	var out Logout
 	_, err = is.believe(ctx, t, false, func() (err error) {
-		out, err = is.readLogout(t.claims)
+		out, err = is.readLogout(t.claims, is.tenants[t.iss])
 		return err
 	})
 	if err != nil {
@@ -56,12 +56,13 @@ func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string) (Logout, error
 	return out, nil
 }
 
-func (is *issuer) readLogout(c claims) (Logout, error) {
-	out := Logout{Issuer: is.cfg.Issuer}
+func (is *issuer) readLogout(c claims, from tenant) (Logout, error) {
+	out := Logout{Issuer: from.issuer}
 	var expires time.Time
 	err := firstError(
 		func() error { return checkEvent(c) },
-		func() (err error) { _, err = c.party([]string{is.cfg.ClientID}); return },
+		func() error { return from.check(c, false) }, // a logout token need not have tid
+		func() (err error) { _, err = c.party(is.ourselves()); return },
 		func() (err error) { out.IssuedAt, err = c.required("iat"); return },
 		func() (err error) { expires, err = c.instant("exp"); return },
 		func() error { return is.checkTimes(c, out.IssuedAt, expires) },
@@ -101,6 +102,9 @@ func (g *Gate) EndSession(ctx context.Context, idp, idToken, returnTo, state str
 	is, err := g.named(idp)
 	if err != nil {
 		return "", err
+	}
+	if is.signsIn() != nil {
+		return "", nil
 	}
 	p, err := is.provider(ctx)
 	if err != nil || p.EndSessionEndpoint == "" {

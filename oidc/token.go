@@ -25,12 +25,13 @@ type token struct {
 	payload       []byte
 	claims        claims
 	iss           string
+	passed        identity.Passed // is told of the checks that the token passes
 }
 
 // open takes a token apart, refusing it before it costs anything: no key is looked for and nothing is
 // fetched for a token that does not pass.
-func open(raw string) (token, error) {
-	t := token{raw: raw}
+func open(raw string, passed identity.Passed) (token, error) {
+	t := token{raw: raw, passed: passed}
 	if len(raw) > maxToken {
 		return t, identity.Reject(identity.TooLarge, fmt.Sprintf("%d bytes", len(raw)), fmt.Sprintf("at most %d bytes", maxToken))
 	}
@@ -52,6 +53,7 @@ func open(raw string) (token, error) {
 	if err := t.readPayload(body); err != nil {
 		return t, err
 	}
+	t.passed.Tell("token shape", fmt.Sprintf("%d bytes in three parts", len(raw)), fmt.Sprintf("a signed JWT of at most %d bytes", maxToken))
 	return t, nil
 }
 

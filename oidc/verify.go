@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
@@ -21,7 +20,7 @@ import (
 // issuer's keys had to be fetched and could not be. A rejection with code KeyUnknown that wraps a
 // [*jwks.UnknownKeyError] may be worth another try later, if that says so.
 func (g *Gate) Verify(ctx context.Context, raw string, terms identity.Terms) (identity.Identity, error) {
-	t, err := open(raw)
+	t, err := open(raw, terms.Passed)
 	if err != nil {
 		return identity.Identity{}, err
 	}
@@ -40,16 +39,43 @@ func (g *Gate) Verify(ctx context.Context, raw string, terms identity.Terms) (id
 	if err := is.checkAge(who.IssuedAt, limit); err != nil {
 		return identity.Identity{}, err
 	}
+	t.passed.Tell("token age", is.age(who.IssuedAt), "at most "+seconds(limit))
 	return who, nil
+}
+
+// Rehearse makes the checks of [Gate.Verify] that need neither the issuer's keys nor its age: nothing is
+// fetched, and no signature is looked at. What it returns anybody can have made up; it is for showing
+// what rules would make of a sample.
+func (g *Gate) Rehearse(raw string, terms identity.Terms) (identity.Identity, error) {
+	t, err := open(raw, terms.Passed)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	is, err := g.choose(t, terms)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	if err := is.checkIDToken(t); err != nil {
+		return identity.Identity{}, err
+	}
+	if err := is.checkAlgorithm(t); err != nil {
+		return identity.Identity{}, err
+	}
+	return is.identify(t, terms.Accepts[is.cfg.Name])
 }
 
 // choose returns the issuer that the token names, if the terms accept it. When one issuer is configured
 // several times, it is the entry whose accepted clients the token is for.
 func (g *Gate) choose(t token, terms identity.Terms) (*issuer, error) {
 	var chosen *issuer
+	var trusted []string
 	for _, is := range g.issuers {
 		clients, accepted := terms.Accepts[is.cfg.Name]
-		if !accepted || !is.issues(t.iss) {
+		if !accepted {
+			continue
+		}
+		trusted = append(trusted, is.cfg.Issuer)
+		if !is.issues(t.iss) {
 			continue
 		}
 		if _, err := t.claims.party(clients); err == nil {
@@ -60,39 +86,50 @@ func (g *Gate) choose(t token, terms identity.Terms) (*issuer, error) {
 		}
 	}
 	if chosen == nil {
-		return nil, untrusted(t.iss)
+		return nil, untrusted(t.iss, trusted...)
 	}
 	return chosen, nil
 }
 
-func untrusted(iss string) error {
-	return identity.Reject(identity.IssuerNotTrusted, "issuer "+clip(iss), "an accepted issuer")
+func untrusted(iss string, trusted ...string) error {
+	return identity.Reject(identity.IssuerNotTrusted, "issuer "+clip(iss), oneOf(trusted))
 }
 
 // readIDToken returns the identity that an ID token of this issuer speaks for. own is as in believe.
 func (is *issuer) readIDToken(ctx context.Context, t token, own bool, accepted []string) (identity.Identity, *gooidc.IDToken, error) {
-	if err := t.checkKind(); err != nil {
+	if err := is.checkIDToken(t); err != nil {
 		return identity.Identity{}, nil, err
 	}
 	var who identity.Identity
 	read, err := is.believe(ctx, t, own, func() (err error) {
-		who, err = is.identify(t.claims, accepted)
+		who, err = is.identify(t, accepted)
 		return err
 	})
 	return who, read, err
 }
 
+// checkIDToken tells of the issuer that was chosen, and checks the token's kind.
+func (is *issuer) checkIDToken(t token) error {
+	t.passed.Tell("token issuer", "issuer "+clip(t.iss), "issuer "+is.cfg.Issuer)
+	if err := t.checkKind(); err != nil {
+		return err
+	}
+	t.passed.Tell("token kind", "an ID token", "an ID token")
+	return nil
+}
+
 // believe checks the header and the signature, then what check checks, and last what go-oidc does. own
 // says that the token came straight from the issuer, which earns it a fresh look at the key set.
 func (is *issuer) believe(ctx context.Context, t token, own bool, check func() error) (*gooidc.IDToken, error) {
-	if !slices.Contains(is.cfg.Algorithms, t.alg) {
-		return nil, identity.Reject(identity.AlgorithmNotAllowed, "algorithm "+clip(t.alg), strings.Join(is.cfg.Algorithms, ", "))
+	if err := is.checkAlgorithm(t); err != nil {
+		return nil, err
 	}
 	keys, err := is.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	set := &watchedKeySet{keys: keys, token: t, own: own, check: check}
+	isFor := func(keyIssuer string) bool { return is.ownKey(t, keyIssuer) }
+	set := &watchedKeySet{keys: keys, token: t, own: own, isFor: isFor, check: check}
 	verifier := gooidc.NewVerifier(t.iss, set, &gooidc.Config{
 		SupportedSigningAlgs: is.cfg.Algorithms,
 		SkipClientIDCheck:    true, // several clients may be accepted: identify
@@ -108,12 +145,21 @@ func (is *issuer) believe(ctx context.Context, t token, own bool, check func() e
 	return believed, nil
 }
 
+func (is *issuer) checkAlgorithm(t token) error {
+	if !slices.Contains(is.cfg.Algorithms, t.alg) {
+		return identity.Reject(identity.AlgorithmNotAllowed, "algorithm "+clip(t.alg), oneOf(is.cfg.Algorithms))
+	}
+	t.passed.Tell("token algorithm", "algorithm "+clip(t.alg), oneOf(is.cfg.Algorithms))
+	return nil
+}
+
 // A watchedKeySet finds the key, verifies the signature and makes our checks, as go-oidc's seam for key
 // sets. It remembers the error, which go-oidc flattens: an outage would look like a forgery.
 type watchedKeySet struct {
 	keys  *jwks.Set
 	token token
 	own   bool
+	isFor func(keyIssuer string) bool
 	check func() error
 	err   error
 }
@@ -129,6 +175,7 @@ func (w *watchedKeySet) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.token.passed.Tell("token key", "key id "+clip(w.token.kid), "a key that the issuer publishes")
 	signed, err := jose.ParseSignedCompact(w.token.raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(w.token.alg)})
 	if err != nil {
 		return malformed("header that go-jose cannot read")
@@ -137,15 +184,16 @@ func (w *watchedKeySet) verify(ctx context.Context) error {
 	if err != nil || !bytes.Equal(payload, w.token.payload) {
 		return identity.Reject(identity.SignatureInvalid, "signature does not verify", "a signature by key "+clip(key.KeyID))
 	}
+	w.token.passed.Tell("token signature", "verifies", "a signature by key "+clip(key.KeyID))
 	return w.check()
 }
 
 func (w *watchedKeySet) key(ctx context.Context) (jose.JSONWebKey, error) {
-	key, err := w.keys.Key(ctx, w.token.kid, w.token.alg)
+	key, err := w.keys.KeyOf(ctx, w.token.kid, w.token.alg, w.isFor)
 	unknown, ok := errors.AsType[*jwks.UnknownKeyError](err)
 	if ok && unknown.CoolingDown && w.own {
 		if err = w.keys.Refresh(ctx); err == nil {
-			key, err = w.keys.Key(ctx, w.token.kid, w.token.alg)
+			key, err = w.keys.KeyOf(ctx, w.token.kid, w.token.alg, w.isFor)
 		}
 		unknown, ok = errors.AsType[*jwks.UnknownKeyError](err)
 	}

@@ -15,7 +15,8 @@
 // audience, scope) are always there, if empty. A rule that is a single identifier other than those
 // four means the claim of that name: email is claims.email.
 //
-// A claim rule that yields null, or an empty optional, leaves its claim out.
+// A claim rule that yields null, or an empty optional, leaves its claim out. The short form of a claim
+// rule, which copies a claim, leaves nothing out: see [Mapping].
 package policy
 
 import (
@@ -42,6 +43,9 @@ type Input struct {
 	// empty string counts as not given.
 	Request map[string]any
 }
+
+// Admission is the admission rule as written.
+func (r *Rules) Admission() string { return r.admit.text }
 
 // Admit returns nil if the admission rule says yes. Otherwise its error is an [identity.Rejection]
 // CP-302: the rule says no, cannot be evaluated for this input, costs too much, or yields something

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
@@ -14,11 +15,12 @@ import (
 	"chatpass/identity"
 )
 
-// A rule is one compiled expression.
+// A rule is one compiled expression, or the short form of one.
 type rule struct {
-	name    string // of the claim; empty for admit and subject
-	path    string // "admit", "subject", "claims.tier"
-	text    string // as written
+	name    string  // of the claim; empty for admit and subject
+	path    string  // "admit", "subject", "claims.tier"
+	text    string  // as written; of the short form, what it takes
+	copied  *copied // the short form, in place of an expression
 	program cel.Program
 	source  *cel.Ast // positions, to say where an evaluation failed
 }
@@ -47,13 +49,16 @@ func (r *rule) evaluate(ctx context.Context, v vars) (ref.Val, error) {
 		return nil, misfit(fmt.Sprintf("cost over %d", costLimit))
 	}
 	if err != nil {
-		return nil, misfit("evaluation error" + r.place(err))
+		return nil, misfit(r.failure(err))
 	}
 	return out, nil
 }
 
 // claim evaluates the rule of a claim; nil if the claim is left out.
 func (r *rule) claim(ctx context.Context, v vars) (any, error) {
+	if r.copied != nil {
+		return r.copied.value(v.Identity.Claims)
+	}
 	out, err := r.evaluate(ctx, v)
 	if err != nil {
 		return nil, err
@@ -75,17 +80,32 @@ func (r *rule) refuse(code identity.Code, err error) error {
 	return fmt.Errorf("evaluate %s: %w", r.path, err)
 }
 
-// place returns where in the rule the evaluation failed, as " at line:column", if CEL tells.
-func (r *rule) place(err error) string {
+// failure says what failed and where in the rule, as "no claim email at line:column", as far as CEL
+// tells.
+func (r *rule) failure(err error) string {
+	const what = "evaluation error"
 	failed, ok := errors.AsType[*types.Err](err)
 	if !ok {
-		return ""
+		return what
 	}
-	at := r.source.NativeRep().SourceInfo().GetStartLocation(failed.NodeID())
+	tree := r.source.NativeRep()
+	at := tree.SourceInfo().GetStartLocation(failed.NodeID())
 	if at.Line() < 1 {
-		return ""
+		return what
 	}
-	return fmt.Sprintf(" at %d:%d", at.Line(), at.Column()+1)
+	place := fmt.Sprintf(" at %d:%d", at.Line(), at.Column()+1)
+	if name, ok := claimRead(find(tree.Expr(), failed.NodeID())); ok {
+		return "no claim " + name + place // nothing else can fail there
+	}
+	return what + place
+}
+
+// claimRead returns the name of the claim that an expression reads: claims.NAME.
+func claimRead(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.SelectKind || e.AsSelect().Operand().Kind() != ast.IdentKind {
+		return "", false
+	}
+	return e.AsSelect().FieldName(), e.AsSelect().Operand().AsIdent() == "claims"
 }
 
 func typeName(v ref.Val) string { return v.Type().TypeName() }

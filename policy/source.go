@@ -22,10 +22,15 @@ type Source struct {
 	Claims map[string]Mapping
 }
 
-// A Mapping is the rule of one claim.
+// A Mapping is the rule of one claim: an expression, or the short form.
 type Mapping struct {
 	// Expr yields the claim's value; null or an empty optional leaves the claim out.
 	Expr string
+	// From is the short form: the claim of the token to copy, a string or a list of strings. Missing,
+	// null or of another type it is a refusal. With Prefix, a list keeps what begins with it, perhaps
+	// nothing, and a string must begin with it; Strip removes it from what is kept.
+	From, Prefix string
+	Strip        bool
 }
 
 // Compile checks and compiles rules: syntax, types, the greatest cost where it can be told, claim
@@ -72,21 +77,32 @@ func (c *compiler) claims(mappings map[string]Mapping) []*rule {
 	var rules []*rule
 	for _, name := range slices.Sorted(maps.Keys(mappings)) {
 		c.checkName(name)
-		compiled := c.compile("claims."+name, mappings[name].Expr, func(t *cel.Type) string {
-			if isOptional(t) {
-				t = t.Parameters()[0]
-			}
-			if fitsJSON(t) {
-				return ""
-			}
-			return "a claim is a bool, number, string, timestamp, list, or map with string keys; string(…) makes a string"
-		})
-		if compiled != nil {
-			compiled.name = name
-			rules = append(rules, compiled)
+		if r := c.claim(name, mappings[name]); r != nil {
+			rules = append(rules, r)
 		}
 	}
 	return rules
+}
+
+func (c *compiler) claim(name string, m Mapping) *rule {
+	if m.From != "" {
+		return c.copy(name, m)
+	}
+	r := c.compile("claims."+name, m.Expr, unfitClaim)
+	if r != nil {
+		r.name = name
+	}
+	return r
+}
+
+func unfitClaim(t *cel.Type) string {
+	if isOptional(t) {
+		t = t.Parameters()[0]
+	}
+	if fitsJSON(t) {
+		return ""
+	}
+	return "a claim is a bool, number, string, timestamp, list, or map with string keys; string(…) makes a string"
 }
 
 var claimName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_:/.-]{0,63}$`)

@@ -42,6 +42,7 @@ func TestMetricsHaveTheContractsNames(t *testing.T) {
 	m.Store("find", time.Millisecond, nil)
 	m.Fetch("corp", errors.New("away"))
 	m.Fetch("good", nil)
+	m.Distrusted()
 	m.Watch(admin.Gauge{Name: "chatpass_issuer_keys_age_seconds", Help: "h", Label: "issuer", Read: func() map[string]float64 { return map[string]float64{"corp": 7} }})
 	m.Watch(admin.Gauge{Name: "chatpass_revocation_lag_seconds", Help: "h", Read: func() map[string]float64 { return map[string]float64{"": 0.25} }})
 	_, body := get(t, admin.Handler(admin.Config{Metrics: m}), "/metrics")
@@ -52,6 +53,7 @@ func TestMetricsHaveTheContractsNames(t *testing.T) {
 		`chatpass_store_seconds_count{op="find"} 1`,
 		`chatpass_issuer_fetch_failures_total{issuer="corp"} 1`,
 		`chatpass_issuer_keys_age_seconds{issuer="corp"} 7`,
+		"\nchatpass_forwarded_distrusted_total 1\n",
 		"\nchatpass_revocation_lag_seconds 0.25\n",
 	} {
 		if !strings.Contains(body, want) {

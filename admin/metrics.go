@@ -13,12 +13,13 @@ import (
 // Metrics counts what the rooms report. Its labels are bounded: apps, routes, issuers and codes of the
 // configuration and the contract, never anything a stranger can choose. It is safe for concurrent use.
 type Metrics struct {
-	registry  *prometheus.Registry
-	decisions *prometheus.CounterVec
-	refusals  *prometheus.CounterVec
-	requests  *prometheus.HistogramVec
-	store     *prometheus.HistogramVec
-	fetches   *prometheus.CounterVec
+	registry   *prometheus.Registry
+	decisions  *prometheus.CounterVec
+	refusals   *prometheus.CounterVec
+	requests   *prometheus.HistogramVec
+	store      *prometheus.HistogramVec
+	fetches    *prometheus.CounterVec
+	distrusted prometheus.Counter
 }
 
 // NewMetrics returns metrics at zero, in a registry of their own.
@@ -30,8 +31,11 @@ func NewMetrics() *Metrics {
 		requests:  histogram("chatpass_request_seconds", "Time to answer a request.", "route", "status"),
 		store:     histogram("chatpass_store_seconds", "Time of a store operation.", "op"),
 		fetches:   counter("chatpass_issuer_fetch_failures_total", "Fetches from an upstream issuer that did not succeed.", "issuer"),
+		distrusted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chatpass_forwarded_distrusted_total", Help: "Requests with an X-Forwarded-For of a peer that is not in trusted_proxies.",
+		}),
 	}
-	m.registry.MustRegister(m.decisions, m.refusals, m.requests, m.store, m.fetches,
+	m.registry.MustRegister(m.decisions, m.refusals, m.requests, m.store, m.fetches, m.distrusted,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -70,6 +74,9 @@ func (m *Metrics) Fetch(issuer string, err error) {
 		m.fetches.WithLabelValues(issuer).Inc()
 	}
 }
+
+// Distrusted counts a request with an X-Forwarded-For that was not believed.
+func (m *Metrics) Distrusted() { m.distrusted.Inc() }
 
 // A Gauge is a figure that is asked for when somebody looks.
 type Gauge struct {

@@ -66,6 +66,7 @@ admin_listen: %[2]q
 store: sqlite:%[3]s/chatpass.db
 master_key: file:%[3]s/master.json
 log: {level: error}
+limits: {exchanges_per_minute_per_client: 0}
 issuers: {corp: {issuer: %[4]s, client_id: chatpass, client_secret: env:SECRET, jwks: "file:%[3]s/jwks.json"}}
 apps:
   support:

@@ -9,8 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// foreignLimit is the greatest length in bytes of a string that came from outside.
-const foreignLimit = 64
+const (
+	// foreignLimit is the greatest length in bytes of a string that came from outside.
+	foreignLimit = 64
+	// rungLimit is that of what a rung says, which may be a whole rule.
+	rungLimit = 256
+)
 
 // Log writes the decision's audit line: one JSON object in the shape of the Open Cybersecurity
 // Schema Framework, class 3002 (Authentication) for sign-ins and sign-outs, 3003 (Authorize
@@ -26,14 +30,14 @@ func (d *Decision) Log(ctx context.Context, log *slog.Logger) {
 		slog.Int64("time", d.Time.UnixMilli()),
 		slog.String("status", d.status()),
 		slog.String("status_code", string(d.Code)),
-		slog.Group("metadata", slog.String("uid", d.ID), slog.String("correlation_uid", d.RequestID), slog.String("version", "1.6.0")),
-		slog.Group("user", slog.String("uid", d.Customer), slog.String("uid_alt", d.Subject), slog.String("domain", d.IDP)),
-		slog.Group("session", slog.String("uid", d.SID), slog.String("credential_uid", d.JTI), slog.String("issuer", d.App)),
-		slog.Group("unmapped",
-			slog.String("app", d.App), slog.String("client", clip(d.Client)), slog.String("verb", d.Verb),
+		slog.GroupAttrs("metadata", slog.String("uid", d.ID), slog.String("correlation_uid", d.RequestID), slog.String("version", "1.6.0")),
+		slog.GroupAttrs("user", slog.String("uid", d.Customer), slog.String("uid_alt", d.Subject), slog.String("domain", d.IDP)),
+		slog.GroupAttrs("session", slog.String("uid", d.SID), slog.String("credential_uid", d.JTI), slog.String("issuer", d.App)),
+		slog.GroupAttrs("unmapped",
+			slog.String("app", d.App), slog.String("client", Clip(d.Client)), slog.String("verb", d.Verb),
 			slog.String("outcome", string(d.Outcome)), slog.String("audience", strings.Join(d.Audience, " ")),
 			slog.String("scope", strings.Join(d.Scope, " ")), slog.String("lifetime", d.Lifetime.String()),
-			slog.String("failed_check", d.failedCheck())),
+			slog.String("actor", d.Actor), slog.String("failed_check", d.failedCheck())),
 	)
 }
 
@@ -55,22 +59,20 @@ func (d *Decision) status() string {
 }
 
 func (d *Decision) failedCheck() string {
-	for _, r := range d.Ladder {
-		if !r.Passed {
-			return r.Check
-		}
-	}
-	return ""
+	failed, _ := d.Failed()
+	return failed.Check
 }
 
-// clip makes a foreign string safe to keep and to show: printable, and at most 64 bytes.
-func clip(s string) string {
-	if len(s) <= foreignLimit && isPlain(s) {
+// Clip makes a string from outside safe to keep and to show: printable, and cut to 64 bytes.
+func Clip(s string) string { return tame(s, foreignLimit) }
+
+func tame(s string, limit int) string {
+	if len(s) <= limit && isPlain(s) {
 		return s
 	}
-	if len(s) > foreignLimit {
-		s = s[:foreignLimit]
-		for !utf8.ValidString(s) && len(s) > foreignLimit-utf8.UTFMax {
+	if len(s) > limit {
+		s = s[:limit]
+		for !utf8.ValidString(s) && len(s) > limit-utf8.UTFMax {
 			s = s[:len(s)-1]
 		}
 		s += "…"

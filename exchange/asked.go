@@ -1,13 +1,18 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"chatpass/decision"
 	"chatpass/identity"
 )
 
@@ -19,51 +24,92 @@ func (e *evaluation) checkAsked(context.Context) error {
 	switch e.req.RequestedTokenType {
 	case "", AccessToken, JWT:
 	default:
-		return Refuse(identity.UnsupportedTokenType, "requested_token_type must be that of an access token or of a JWT")
+		return Refuse(identity.UnsupportedTokenType, "requested_token_type must be that of an access token or of a JWT").
+			Measured("requested_token_type "+decision.Clip(string(e.req.RequestedTokenType)), string(AccessToken)+" or "+string(JWT))
 	}
 	if !plain(e.req.Conversation) {
-		return Refuse(identity.ParameterUnsupported, "conversation must be at most 128 printable characters")
+		return Refuse(identity.ParameterUnsupported, "conversation must be at most 128 printable characters").
+			Measured(fmt.Sprintf("conversation of %d characters, or not all printable", utf8.RuneCountInString(e.req.Conversation)), "at most 128, all printable")
 	}
-	audience, err := targets(e.client.App, e.req)
+	if err := e.checkMayDelegate(); err != nil {
+		return err
+	}
+	err := e.authorise(identity.ScopeNotAllowed)
+	if len(e.audience) > 0 {
+		e.record.Pass("audience", strings.Join(e.audience, ", "), "of "+strings.Join(e.most.audience, ", "))
+	}
+	if err == nil {
+		e.record.Pass("scope", cmp.Or(strings.Join(e.scope, " "), "none"), "of "+cmp.Or(strings.Join(e.most.scope, " "), "none"))
+	}
+	return err
+}
+
+// bounds are the most that a request may be granted. They begin as the app's; what the subject token and
+// the actor are makes them less, and nothing makes them more.
+type bounds struct {
+	audience, scope []string
+	lifetime        time.Duration
+	until           time.Time // zero: to the end of the session
+}
+
+// checkGrant is checkAsked again, within what is left when subject and actor are known.
+func (e *evaluation) checkGrant(context.Context) error {
+	err := e.authorise(identity.ActorWider)
+	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Code == identity.AudienceNotAllowed {
+		refusal.Description = "the presented context is not for this audience or resource" // and the app is
+	}
 	if err != nil {
 		return err
 	}
-	scope, err := narrow(e.client.App.Scopes, e.req.Scope)
-	if err != nil {
-		return err
+	if e.subject.from != nil || e.actor != nil {
+		e.record.Pass("narrowing", strings.Join(slices.Concat(e.audience, e.scope), " "), "of "+strings.Join(slices.Concat(e.most.audience, e.most.scope), " "))
 	}
-	e.audience, e.scope = audience, scope
-	e.record.Audience, e.record.Scope = audience, scope
-	e.record.Pass("audience", strings.Join(audience, " "), "of "+strings.Join(e.client.App.Audience, " "))
-	e.record.Pass("scope", strings.Join(scope, " "), "of "+strings.Join(e.client.App.Scopes, " "))
 	return nil
 }
 
-// targets returns the services the context is for: all that are asked for, each of them the app's; else
-// the app's first alone, so that no service can replay a context at another (RFC 8693 §2.1, §2.2.2).
-func targets(app *App, req Request) ([]string, error) {
+// authorise is the one place that decides on client, audience and scope together. wider is the code for
+// scopes none of which is within bounds.
+func (e *evaluation) authorise(wider identity.Code) error {
+	var err error
+	if e.audience, err = targets(e.most.audience, e.req); err != nil {
+		return err
+	}
+	if e.scope, err = narrow(e.most.scope, e.req.Scope, wider); err != nil {
+		return err
+	}
+	e.record.Audience, e.record.Scope = e.audience, e.scope
+	return nil
+}
+
+// targets returns the services the context is for: all that are asked for, each of them allowed; else the
+// first allowed alone, so that no service can replay a context at another (RFC 8693 §2.1, §2.2.2).
+func targets(allowed []string, req Request) ([]string, error) {
 	var asked []string
 	for _, resource := range req.Resource {
 		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
-			return nil, Refuse(identity.AudienceNotAllowed, "resource must be an absolute URI without fragment (RFC 8707)")
+			return nil, Refuse(identity.AudienceNotAllowed, "resource must be an absolute URI without fragment (RFC 8707)").
+				Measured("resource "+decision.Clip(resource), "an absolute URI without fragment")
 		}
 	}
 	for _, target := range slices.Concat(req.Audience, req.Resource) {
-		if !slices.Contains(app.Audience, target) {
-			return nil, Refuse(identity.AudienceNotAllowed, "")
+		if !slices.Contains(allowed, target) {
+			return nil, Refuse(identity.AudienceNotAllowed, "").Measured(decision.Clip(target), "one of "+strings.Join(allowed, ", "))
 		}
 		if !slices.Contains(asked, target) {
 			asked = append(asked, target)
 		}
 	}
-	if len(asked) == 0 {
-		return app.Audience[:1], nil
+	switch {
+	case len(asked) > 0:
+		return asked, nil
+	case len(allowed) == 0: // the app has lost what the presented context was for
+		return nil, Refuse(identity.AudienceNotAllowed, "").Measured("a context for none of them any more", "one of the app's")
 	}
-	return asked, nil
+	return allowed[:1], nil
 }
 
 // narrow returns the allowed scopes among those asked for, or all allowed ones if none are.
-func narrow(allowed, asked []string) ([]string, error) {
+func narrow(allowed, asked []string, wider identity.Code) ([]string, error) {
 	if len(asked) == 0 {
 		return allowed, nil
 	}
@@ -74,7 +120,8 @@ func narrow(allowed, asked []string) ([]string, error) {
 		}
 	}
 	if len(granted) == 0 {
-		return nil, Refuse(identity.ScopeNotAllowed, "")
+		return nil, Refuse(wider, "").
+			Measured("scope "+decision.Clip(strings.Join(asked, " ")), "any of "+strings.Join(allowed, " "))
 	}
 	return granted, nil
 }

@@ -1,12 +1,17 @@
 package exchange
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
+	"strings"
 	"time"
 
+	"chatpass/decision"
 	"chatpass/identity"
+	"chatpass/jwks"
 	"chatpass/policy"
 	"chatpass/session"
 )
@@ -36,7 +41,9 @@ type App struct {
 	// DerivedBySubject ends a derived session with its ID token, if that is sooner.
 	DerivedBySubject bool
 	// Kiosk: many people share the device, so the browser forgets its cookie when it is closed.
-	Kiosk   bool
+	Kiosk bool
+	// Actors are the rules of who may act for a customer; the first that admits counts.
+	Actors  []Actor
 	Clients []Client
 }
 
@@ -50,14 +57,18 @@ const (
 	ByRule   SubjectKind = "rule"     // what the app's rule yields
 )
 
-// A Client is a program that asks us for contexts.
+// A Client is a program that asks us: for contexts, or what a context means.
 type Client struct {
 	ID   string
 	Type ClientType
 	// Accepts lists, by issuer name, the upstream clients whose ID tokens this client may exchange.
 	Accepts map[string][]string
-	// Secret authenticates a backend (client_secret_basic).
+	// Secret (client_secret_basic) or Keys (private_key_jwt) authenticate a backend or a verifier. A set
+	// that is fetched has the lifetimes that are [jwks.Set]'s own.
 	Secret []byte
+	Keys   *jwks.Set
+	// AssertionAudience is the `aud` of this client's assertions; empty: our issuer URL.
+	AssertionAudience string
 	// App is the one the client belongs to; New fills it in.
 	App *App
 }
@@ -70,50 +81,114 @@ const (
 	Browser ClientType = "browser" // public, held to its app's origins
 	Native  ClientType = "native"  // public, never with an Origin
 	Backend ClientType = "backend" // authenticated
+	// Inspector is a verifier of the app's contexts: authenticated, it may introspect and nothing else.
+	Inspector ClientType = "verifier"
 )
+
+// AuthMethod is how the client authenticates (RFC 8414 §2): none, client_secret_basic or private_key_jwt.
+func (c *Client) AuthMethod() string {
+	switch {
+	case c.public():
+		return "none"
+	case c.Keys != nil:
+		return "private_key_jwt"
+	}
+	return "client_secret_basic"
+}
+
+func (c *Client) public() bool { return c.Type == Browser || c.Type == Native }
+
+func (c *Client) assertionAudience() string {
+	if c == nil {
+		return ""
+	}
+	return c.AssertionAudience
+}
 
 // Credentials is what a request says of the client that sends it.
 type Credentials struct {
 	ClientID string
-	// Presented is true if the client tried to authenticate, with Secret (RFC 6749 §2.3.1).
+	// Presented is true if the client tried to authenticate: with Assertion (RFC 7523 §2.2), or if that is
+	// empty with Secret (RFC 6749 §2.3.1). With an assertion ClientID may be empty.
 	Presented bool
 	Secret    string
+	Assertion string
 	// Origin is the request's Origin header (RFC 6454 §7); empty if it had none.
 	Origin string
 }
 
-// Client returns the client that sent a request. It is an *[Error] if there is none, its
-// authentication fails, or its page is not registered. Whoever presents a credential, or ought to,
-// hears the same at the same cost, so that nobody learns which clients exist.
+// Authenticate returns the client that sent a request: the one whose credential it presents, else the
+// public one that it names. It is an *[Error] if there is none, its authentication fails, or its page is
+// not registered. Whoever presents a credential, or ought to, hears the same after the same work, so that
+// nobody learns which clients exist. An assertion is used up by it: ask once for a request. If the store
+// or the client's keys cannot be reached it is an [identity.Outage].
+func (x *Exchanger) Authenticate(ctx context.Context, c Credentials) (*Client, error) {
+	switch {
+	case c.Presented && c.Assertion != "":
+		return x.byAssertion(ctx, c)
+	case c.Presented:
+		return x.bySecret(c)
+	}
+	return x.Client(c)
+}
+
+// confidential is Authenticate where public clients have no business.
+func (x *Exchanger) confidential(ctx context.Context, c Credentials) (*Client, error) {
+	if !c.Presented {
+		return nil, unproven("no credential", "the credential of a backend or verifier")
+	}
+	return x.Authenticate(ctx, c)
+}
+
+// Client returns the public client that a request names. Its errors are those of [Exchanger.Authenticate].
 func (x *Exchanger) Client(c Credentials) (*Client, error) {
 	client, known := x.clients[c.ClientID]
-	if c.Presented || known && client.Type == Backend {
-		return authenticated(client, c)
-	}
 	switch {
 	case c.ClientID == "":
 		return nil, Refuse(identity.ParameterMissing, "client_id is missing")
 	case !known:
-		return nil, Refuse(identity.ClientUnknown, "")
+		return nil, Refuse(identity.ClientUnknown, "").Measured("client_id "+decision.Clip(c.ClientID), "a registered client")
+	case !client.public():
+		return nil, unproven("no credential", "the credential of client "+client.ID)
 	case client.Type == Native && c.Origin != "":
-		return nil, Refuse(identity.OriginNotAllowed, "a native client sends no Origin: register a browser client for pages")
+		return nil, Refuse(identity.OriginNotAllowed, "a native client sends no Origin: register a browser client for pages").
+			Measured("origin "+decision.Clip(c.Origin), "no Origin: client "+client.ID+" is native")
 	case client.Type == Browser && !slices.Contains(client.App.Origins, c.Origin):
-		return nil, Refuse(identity.OriginNotAllowed, "")
+		return nil, Refuse(identity.OriginNotAllowed, "").
+			Measured(cmp.Or(decision.Clip(c.Origin), "no origin"), "one of "+strings.Join(client.App.Origins, ", "))
 	}
 	return client, nil
 }
 
-func authenticated(client *Client, c Credentials) (*Client, error) {
+func (x *Exchanger) bySecret(c Credentials) (*Client, error) {
+	client := x.clients[c.ClientID]
 	var secret []byte
-	if client != nil && client.Type == Backend {
+	if client != nil {
 		secret = client.Secret
 	}
 	want, got := sha256.Sum256(secret), sha256.Sum256([]byte(c.Secret))
 	same := subtle.ConstantTimeCompare(want[:], got[:]) == 1
-	if !same || len(secret) == 0 || !c.Presented {
-		return nil, Refuse(identity.ClientAuthentication, "")
+	if !same || len(secret) == 0 {
+		return nil, unproven(secretFault(client), "the secret of a registered backend or verifier")
 	}
 	return client, nil
+}
+
+// secretFault says to the operator alone what the client must not learn.
+func secretFault(client *Client) string {
+	switch {
+	case client == nil:
+		return "no client of this name"
+	case len(client.Secret) == 0:
+		return "a client that authenticates by " + client.AuthMethod()
+	}
+	return "a wrong secret"
+}
+
+// unproven is the one refusal of everybody whose authentication fails. What was measured is for the
+// operator alone.
+func unproven(measured, required string) *Error {
+	return Refuse(identity.ClientAuthentication, "").Measured(measured, required)
 }
 
 // Clients returns every client, for the front door's tables.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,15 @@ type Config struct {
 	// Verifiers believe subject tokens, by their declared type.
 	Verifiers map[TokenType]Verifier
 	Signer    Signer
-	Store     Store
+	// Open reads a context that Signer signed: its `typ` and payload. It looks at no claim. Its error is an
+	// [identity.Rejection].
+	Open  func(token string) (typ string, payload []byte, err error)
+	Store Store
+	// SessionsPerCustomer is how many sessions a customer may have at an app before the oldest derived
+	// one is ended; 0: no limit.
+	SessionsPerCustomer int
+	// KeysFailed is told when a client's key set cannot be fetched; may be nil.
+	KeysFailed func(client string, err error)
 	// Audit is told of every decision, after it was made.
 	Audit func(context.Context, *decision.Decision)
 	Now   func() time.Time
@@ -35,12 +44,17 @@ type Config struct {
 type Exchanger struct {
 	cfg     Config
 	clients map[string]*Client
-	salts   sync.Map // sector → []byte
+	decoys  map[string]any // a public key for each algorithm of assertions
+	salts   sync.Map       // sector → []byte
 }
 
 // New returns an exchanger for the given apps. Client ids must be unique among them.
 func New(cfg Config) (*Exchanger, error) {
-	x := &Exchanger{cfg: cfg, clients: map[string]*Client{}}
+	decoys, err := newDecoys()
+	if err != nil {
+		return nil, err
+	}
+	x := &Exchanger{cfg: cfg, clients: map[string]*Client{}, decoys: decoys}
 	for i := range cfg.Apps {
 		app := &cfg.Apps[i]
 		if len(app.Audience) == 0 {
@@ -72,20 +86,24 @@ const (
 
 // distrusted is the code for a subject whose issuer the app does not trust any more: a session ends by it.
 func (t TokenType) distrusted() identity.Code {
-	if t == Cookie {
-		return identity.Revoked
+	if t == IDToken || t == SignIn {
+		return identity.IssuerNotTrusted
 	}
-	return identity.IssuerNotTrusted
+	return identity.Revoked
 }
 
 // A Request asks for a context.
 type Request struct {
 	RequestID   string // the answer's X-Request-Id, for the audit line
 	Credentials Credentials
-	// SubjectToken is an ID token or a session cookie; Claim takes its place for a [SignIn].
+	// SubjectToken is an ID token, a session cookie or, as [AccessToken] or [JWT], one of our own contexts;
+	// Claim takes its place for a [SignIn].
 	SubjectToken     string
 	SubjectTokenType TokenType
 	Claim            session.Claim
+	// ActorToken is the ID token of somebody who acts for the subject (RFC 8693 §2.1); empty for nobody.
+	ActorToken     string
+	ActorTokenType TokenType
 	// RequestedTokenType is empty, [AccessToken] or [JWT].
 	RequestedTokenType TokenType
 	// Audience and Resource name the services the context is for (RFC 8693 §2.1).
@@ -97,8 +115,18 @@ type Request struct {
 	ExpectedCustomer string
 	// Active: the person has done something just now.
 	Active bool
+	// Meet, if given, is asked as soon as the client is known, before the subject is looked at. Its error
+	// ends the request.
+	Meet func(*Client) error
 	// Replaces is the session cookie that the browser had before it signed in.
 	Replaces string
+}
+
+func (r Request) meet(c *Client) error {
+	if r.Meet == nil {
+		return nil
+	}
+	return r.Meet(c)
 }
 
 func (r Request) verb() string {
@@ -129,13 +157,17 @@ type Context struct {
 // Exchange decides, writes the decision down, and answers. Its error is an *[Error] if the answer is
 // no, an *[Undecided] if there is none.
 func (x *Exchanger) Exchange(ctx context.Context, req Request) (Context, error) {
-	e := &evaluation{Exchanger: x, req: req, now: x.cfg.Now(), record: decision.Decision{
-		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: req.verb(), RequestID: req.RequestID, Client: req.Credentials.ClientID,
-	}}
+	e := x.begin(req, req.verb())
 	issued, err := e.decide(ctx)
-	err = e.conclude(err)
+	err = e.conclude(ctx, err)
 	x.cfg.Audit(ctx, &e.record)
 	return issued, err
+}
+
+func (x *Exchanger) begin(req Request, verb string) *evaluation {
+	return &evaluation{Exchanger: x, req: req, now: x.cfg.Now(), record: decision.Decision{
+		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID, Client: req.Credentials.ClientID,
+	}}
 }
 
 // An evaluation is one request on its way through the checks.
@@ -146,9 +178,11 @@ type evaluation struct {
 	record decision.Decision
 
 	client   *Client
+	most     bounds
 	audience []string
 	scope    []string
 	subject  subject
+	actor    *actor // who acts for the subject; nil: nobody
 	customer string
 	claims   map[string]any
 }
@@ -156,7 +190,7 @@ type evaluation struct {
 // decide is the whole way of a request: who asks, for what, on whose behalf; may they; then issue.
 func (e *evaluation) decide(ctx context.Context) (Context, error) {
 	for _, check := range []func(context.Context) error{
-		e.checkClient, e.checkAsked, e.checkSubject, e.checkCustomer, e.checkPolicy,
+		e.checkClient, e.checkAsked, e.checkSubject, e.checkActor, e.checkGrant, e.checkCustomer, e.checkPolicy,
 	} {
 		if err := check(ctx); err != nil {
 			return Context{}, err
@@ -165,35 +199,57 @@ func (e *evaluation) decide(ctx context.Context) (Context, error) {
 	return e.issue(ctx)
 }
 
-func (e *evaluation) checkClient(context.Context) error {
-	client, err := e.Client(e.req.Credentials)
+func (e *evaluation) checkClient(ctx context.Context) error {
+	e.nameClient(e.clients[e.req.Credentials.ClientID])
+	client, err := e.Authenticate(ctx, e.req.Credentials)
+	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Code == identity.OriginNotAllowed {
+		e.record.Pass("client", e.record.ClientType+" client "+e.record.Client, "a registered client")
+	}
 	if err != nil {
 		return err
 	}
-	e.client, e.record.App = client, client.App.Name
-	e.record.Pass("client", string(client.Type), "a registered client")
+	e.client = client
+	e.nameClient(client) // an assertion's client need not have said it
+	e.most = bounds{audience: client.App.Audience, scope: client.App.Scopes, lifetime: client.App.Lifetime}
+	e.record.Pass("client", string(client.Type)+" client "+client.ID, "a registered client")
+	if client.Type == Browser {
+		e.record.Pass("origin", e.req.Credentials.Origin, "one of "+strings.Join(client.App.Origins, ", "))
+	}
+	if err := e.req.meet(client); err != nil {
+		return err
+	}
+	if client.Type == Inspector {
+		return Refuse(identity.ClientMayNotExchange, "a verifier introspects contexts and does nothing else").
+			Measured("a verifier", "a client of the app")
+	}
 	return nil
 }
 
+// nameClient writes down which client of ours it is, or claims to be.
+func (e *evaluation) nameClient(c *Client) {
+	if c != nil {
+		e.record.App, e.record.Client, e.record.ClientType = c.App.Name, c.ID, string(c.Type)
+	}
+}
+
 // conclude writes the outcome into the record and gives the error its kind.
-func (e *evaluation) conclude(err error) error {
+func (e *evaluation) conclude(ctx context.Context, err error) error {
 	if err == nil {
 		e.record.Outcome = decision.Issued
 		return nil
 	}
 	err = asRefusal(err)
 	refusal, ok := errors.AsType[*Error](err)
-	if !ok {
-		e.record.Outcome = decision.Failed
-		e.record.Code = failureCode(err)
+	if !ok && errors.Is(ctx.Err(), context.Canceled) { // whatever could not be asked, nobody waits for it
+		e.record.Outcome = decision.Abandoned
 		return &Undecided{Decision: e.record.ID, Err: err}
 	}
-	measured, required := Lookup(refusal.Code).Reason, ""
-	if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
-		measured, required = rejection.Measured, rejection.Required
+	if !ok {
+		e.record.End(decision.Failed, failureCode(err), "no answer", "an answer")
+		return &Undecided{Decision: e.record.ID, Err: err}
 	}
-	e.record.Outcome, e.record.Code = decision.Refused, refusal.Code
-	e.record.Fail(Lookup(refusal.Code).Reason, measured, required)
+	measured, required := refusal.Rung()
+	e.record.End(decision.Refused, refusal.Code, measured, required)
 	told := *refusal
 	told.Decision = e.record.ID
 	return &told

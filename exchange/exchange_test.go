@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -35,17 +36,20 @@ type house struct {
 	verifier *verifier
 	people   map[string]identity.Identity // the verifier's
 	pen      *pen
+	store    *store.Store
+	signing  *ecdsa.PrivateKey // of the client that signs
 	audit    []decision.Decision
 }
 
 // verifier believes the tokens of the people it knows.
 type verifier struct {
-	people map[string]identity.Identity
-	err    error // instead of an answer
+	people    map[string]identity.Identity
+	err       error  // instead of an answer
+	outageFor string // only for this token; empty: for every one
 }
 
 func (v *verifier) Verify(_ context.Context, token string, terms identity.Terms) (identity.Identity, error) {
-	if v.err != nil {
+	if v.err != nil && (v.outageFor == "" || v.outageFor == token) {
 		return identity.Identity{}, v.err
 	}
 	who, ok := v.people[token]
@@ -65,7 +69,18 @@ func (p *pen) Sign(_ context.Context, typ string, claims []byte) (string, error)
 	return typ + "." + base64.RawURLEncoding.EncodeToString(claims) + ".sig", p.err
 }
 
-func claimsOf(t *testing.T, token string) map[string]any {
+// open knows what it has written again.
+func (p *pen) open(token string) (string, []byte, error) {
+	typ, rest, _ := strings.Cut(token, ".")
+	body, end, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil || end != "sig" {
+		return "", nil, identity.Reject(identity.SignatureInvalid, "no match", "our signature")
+	}
+	return typ, raw, nil
+}
+
+func claimsOf(t testing.TB, token string) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil {
@@ -126,13 +141,14 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
+	h.store = st
 	if h.sessions, err = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text}); err != nil {
 		t.Fatal(err)
 	}
 	h.Exchanger, err = exchange.New(exchange.Config{
-		Issuer: "https://chat-auth", Apps: apps(t), Sessions: h.sessions,
+		Issuer: "https://chat-auth", Apps: grown(t, h, apps(t)), Sessions: h.sessions,
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
-		Signer:    h.pen, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
+		Signer:    h.pen, Open: h.pen.open, SessionsPerCustomer: 3, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
 	})
 	if err != nil {
@@ -219,7 +235,7 @@ func TestRequestIsHeldAgainstTheApp(t *testing.T) {
 		"no scope left":                     {func(r *exchange.Request) { r.Scope = []string{"admin"} }, identity.ScopeNotAllowed},
 		"refresh token asked for":           {func(r *exchange.Request) { r.RequestedTokenType = "urn:ietf:params:oauth:token-type:refresh_token" }, identity.UnsupportedTokenType},
 		"unknown subject token type":        {func(r *exchange.Request) { r.SubjectTokenType = "urn:x" }, identity.UnsupportedTokenType},
-		"context as a subject token":        {func(r *exchange.Request) { r.SubjectTokenType = exchange.AccessToken }, identity.UnsupportedTokenType},
+		"ID token as a context":             {func(r *exchange.Request) { r.SubjectTokenType = exchange.AccessToken }, identity.SignatureInvalid},
 		"conversation of 129 characters":    {func(r *exchange.Request) { r.Conversation = strings.Repeat("x", 129) }, identity.ParameterUnsupported},
 		"conversation with a line break":    {func(r *exchange.Request) { r.Conversation = "a\nb" }, identity.ParameterUnsupported},
 		"conversation that is no text":      {func(r *exchange.Request) { r.Conversation = "a\xff" }, identity.ParameterUnsupported},
@@ -434,7 +450,9 @@ func TestIssuerThatWasRemovedSignsNobodyIn(t *testing.T) {
 	if _, err := h.Exchange(t.Context(), byCookie); err != nil {
 		t.Fatal(err)
 	}
-	h.Apps()[0].Issuers = []string{"another"}
+	for _, app := range h.Apps() {
+		app.Issuers = []string{"another"}
+	}
 	_, err := h.Exchange(t.Context(), byCookie)
 	wantRefusal(t, err, identity.Revoked)
 	_, err = h.Exchange(t.Context(), ask())

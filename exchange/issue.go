@@ -44,6 +44,7 @@ func (e *evaluation) issue(ctx context.Context) (Context, error) {
 		return Context{}, err
 	}
 	e.endReplaced(ctx)
+	_ = e.cfg.Sessions.Crowd(ctx, kept, e.cfg.SessionsPerCustomer) // what fails is made up for with the customer's next session
 	issued.Session, issued.Cookie = kept, draft.Cookie
 	return issued, nil
 }
@@ -79,17 +80,21 @@ func (e *evaluation) endReplaced(ctx context.Context) {
 
 // sign issues a context of the session s.
 func (e *evaluation) sign(ctx context.Context, s session.Session) (Context, error) {
-	app := e.client.App
-	lifetime := min(app.Lifetime, s.Left(e.now)).Truncate(time.Second)
-	if shortest := min(shortestContext, app.Lifetime); lifetime < shortest {
-		return Context{}, identity.Reject(identity.SessionEnding, s.Left(e.now).Round(time.Second).String()+" left", "at least "+shortest.String())
+	lifetime, err := e.lifetime(s)
+	if err != nil {
+		return Context{}, err
 	}
-	jti := e.cfg.NewID()
-	payload, err := json.Marshal(e.payload(s, jti, lifetime))
+	claims, err := e.payload(s)
+	if err != nil {
+		return Context{}, err
+	}
+	issuedAt, jti := e.now.Unix(), e.jti()
+	claims["iat"], claims["exp"], claims["jti"] = issuedAt, issuedAt+int64(lifetime/time.Second), jti
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return Context{}, fmt.Errorf("encode context: %w", err)
 	}
-	token, err := e.cfg.Signer.Sign(ctx, app.Typ, payload)
+	token, err := e.cfg.Signer.Sign(ctx, e.client.App.Typ, payload)
 	if err != nil {
 		return Context{}, fmt.Errorf("sign context: %w", err)
 	}
@@ -97,12 +102,33 @@ func (e *evaluation) sign(ctx context.Context, s session.Session) (Context, erro
 		return Context{}, identity.Reject(identity.ContextTooLarge, strconv.Itoa(len(token))+" bytes", "at most "+strconv.Itoa(maxContext))
 	}
 	e.record.SID, e.record.JTI, e.record.Lifetime = s.SID, jti, lifetime
-	e.record.Pass("session", s.Left(e.now).Round(time.Second).String()+" left", "at least "+lifetime.String())
+	e.record.Pass("context", fmt.Sprintf("%d bytes for %v", len(token), lifetime), fmt.Sprintf("at most %d bytes", maxContext))
 	return Context{
 		Token: token, JTI: jti, TokenType: e.tokenType(), Lifetime: lifetime, Scope: e.scope,
 		RenewIn:    time.Duration(float64(lifetime) * (0.5 + 0.2*e.cfg.Random())),
 		MinHandout: min(minHandout, lifetime/5), Session: s, Decision: e.record.ID,
 	}, nil
+}
+
+// lifetime is how long the context lives: within bounds, and never beyond its session. One that is
+// narrowed may be short, since what it came from may be about to end.
+func (e *evaluation) lifetime(s session.Session) (time.Duration, error) {
+	shortest := min(shortestContext, e.most.lifetime)
+	lifetime := min(e.most.lifetime, s.Left(e.now))
+	if until := e.most.until; !until.IsZero() {
+		shortest, lifetime = time.Second, min(lifetime, until.Sub(e.now))
+	}
+	if lifetime < shortest {
+		return 0, identity.Reject(identity.SessionEnding, s.Left(e.now).Round(time.Second).String()+" left", "at least "+shortest.String())
+	}
+	return lifetime.Truncate(time.Second), nil
+}
+
+func (e *evaluation) jti() string {
+	if from := e.subject.from; from != nil {
+		return e.cfg.NewID() + narrowedFrom + from.origin()
+	}
+	return e.cfg.NewID()
 }
 
 func (e *evaluation) tokenType() TokenType {
@@ -112,20 +138,34 @@ func (e *evaluation) tokenType() TokenType {
 	return e.req.RequestedTokenType
 }
 
-// payload is the context's claims (RFC 9068 §2.2). Mapped claims come first: nothing they say can
-// stand against what we say.
-func (e *evaluation) payload(s session.Session, jti string, lifetime time.Duration) map[string]any {
-	issuedAt := e.now.Unix()
+// payload is the context's claims (RFC 9068 §2.2), but for those that are new each time. Mapped claims
+// come first: nothing they say can stand against what we say.
+func (e *evaluation) payload(s session.Session) (map[string]any, error) {
 	claims := make(map[string]any, len(e.claims)+16)
 	maps.Copy(claims, e.claims)
-	maps.Copy(claims, map[string]any{
-		"iss": e.cfg.Issuer, "sub": e.customer, "aud": audienceClaim(e.audience), "client_id": e.client.ID,
-		"iat": issuedAt, "exp": issuedAt + int64(lifetime/time.Second), "jti": jti,
-		"idp": s.Identity.IDP, "sid": s.SID, "chat": e.chat(),
-	})
+	if from := e.subject.from; from != nil {
+		chat, err := from.chat(e.req.Conversation)
+		if err != nil {
+			return nil, err
+		}
+		claims["chat"] = chat
+	} else {
+		maps.Copy(claims, e.person(s))
+		claims["chat"] = e.chat()
+	}
+	claims["aud"], claims["client_id"] = audienceClaim(e.audience), e.client.ID
 	if len(e.scope) > 0 {
 		claims["scope"] = strings.Join(e.scope, " ")
 	}
+	if e.actor != nil {
+		claims["act"] = e.actor
+	}
+	return claims, nil
+}
+
+// person is what a context says of whom it speaks for.
+func (e *evaluation) person(s session.Session) map[string]any {
+	claims := map[string]any{"iss": e.cfg.Issuer, "sub": e.customer, "idp": s.Identity.IDP, "sid": s.SID}
 	if !s.Identity.AuthTime.IsZero() {
 		claims["auth_time"] = s.Identity.AuthTime.Unix()
 	}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -14,6 +15,8 @@ type Error struct {
 	// Description is safe to show: it names the fault and the remedy, and holds no token material, no
 	// claims of others, no internals. Empty: the table's.
 	Description string
+	// OAuth is the error's word where a standard has another one than the table; empty: the table's.
+	OAuth string
 	// Decision finds the full evaluation; empty if there was none.
 	Decision string
 	// RetryAfter is how long to wait before the next try; 0 where waiting does not help.
@@ -37,6 +40,24 @@ func Refuse(code identity.Code, description string) *Error {
 	return &Error{Code: code, Description: description}
 }
 
+// Measured adds what was measured and what was required, for the ladder of the decision. What came from
+// outside must have gone through [decision.Clip].
+func (e *Error) Measured(measured, required string) *Error {
+	e.Err = identity.Reject(e.Code, measured, required)
+	return e
+}
+
+// Rung is what the ladder of a decision says of a refusal: its cause's words, else its own.
+func (e *Error) Rung() (measured, required string) {
+	if rejection, ok := errors.AsType[*identity.Rejection](e.Err); ok {
+		return rejection.Measured, rejection.Required
+	}
+	if e.RetryAfter > 0 {
+		return "one too many", "the next in " + e.RetryAfter.Round(time.Millisecond).String()
+	}
+	return cmp.Or(e.Description, Lookup(e.Code).Description), "a request without this fault"
+}
+
 // Undecided is a failure on the way to a decision: an outage or a fault of ours.
 type Undecided struct {
 	Decision string
@@ -53,6 +74,9 @@ const coolDown = 5 * time.Second
 
 // asRefusal turns a token's fault into a refusal, and leaves every other error as it is.
 func asRefusal(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
 	rejection, ok := errors.AsType[*identity.Rejection](err)
 	if !ok {
 		return err

@@ -17,7 +17,7 @@ const (
 var refusals = map[identity.Code]Refusal{
 	identity.UnsupportedGrantType: {"unsupported_grant_type", "unsupported_grant_type", 400, RetryNo, "send grant_type=urn:ietf:params:oauth:grant-type:token-exchange"},
 	identity.ParameterMissing:     {"parameter_missing", invalidRequest, 400, RetryNo, "a required parameter is missing or empty"},
-	identity.UnsupportedTokenType: {"token_type_unsupported", invalidRequest, 400, RetryNo, "this token type is not supported: send an ID token as urn:ietf:params:oauth:token-type:id_token"},
+	identity.UnsupportedTokenType: {"token_type_unsupported", invalidRequest, 400, RetryNo, "this token type is not supported: send an ID token as urn:ietf:params:oauth:token-type:id_token, or a context of ours as urn:ietf:params:oauth:token-type:access_token"},
 	identity.TooLarge:             {"too_large", invalidRequest, 400, RetryNo, "the request or one of its tokens is too large: a body may have 64 KiB, a token 16 KiB"},
 	identity.OriginNotAllowed:     {"origin_not_allowed", "origin_not_allowed", 403, RetryNo, "the page's origin is not registered for this client: add it to the app's origins"},
 	identity.ClientUnknown:        {"client_unknown", invalidClient, 401, RetryNo, "no client of this client_id is registered"},
@@ -35,7 +35,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.AlgorithmNotAllowed: {"algorithm_not_allowed", invalidRequest, 400, RetryNo, "the subject token is signed with an algorithm that is not allowed for its issuer"},
 	identity.TokenExpired:        {"subject_token_expired", invalidRequest, 400, RetryLogin, "the subject token is expired or too old: get a fresh one and exchange it at once"},
 	identity.IssuedInFuture:      {"issued_in_future", invalidRequest, 400, RetryNo, "the subject token was issued in the future: compare the clocks of the issuer and of this service"},
-	identity.AudienceMismatch:    {"audience_mismatch", invalidRequest, 400, RetryNo, "the subject token was issued to another client than those this client may exchange for"},
+	identity.AudienceMismatch:    {"audience_mismatch", invalidRequest, 400, RetryNo, "the subject token was issued to another client than those this client may exchange for, or is a context of another app"},
 	identity.NonceMismatch:       {"nonce_mismatch", invalidRequest, 400, RetryNo, "the ID token does not belong to this sign-in"},
 	identity.TokenAlreadyUsed:    {"already_used", invalidRequest, 400, RetryLogin, "this may be used only once, and was used before"},
 	identity.AuthenticationStale: {"authentication_too_old", invalidRequest, 400, RetryLogin, "the person signed in longer ago than asked for"},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"chatpass/decision"
 	"chatpass/identity"
 )
 
@@ -32,4 +33,10 @@ type Store interface {
 	// PutOnce remembers a value that may be used only once (a client assertion's jti), until expires.
 	// [session.ErrExists] if it was there.
 	PutOnce(ctx context.Context, space, value string, expires time.Time) error
+	// KeepDecisions keeps refusals for a day, sealed at rest: fresh ones, and once more those that were
+	// kept before and have been counted since. All or none; [session.ErrExists] and [session.ErrNotFound]
+	// if one of them is the other.
+	KeepDecisions(ctx context.Context, fresh, counted []decision.Decision) error
+	// Decision returns a refusal that is kept; [session.ErrNotFound] if none of that id is.
+	Decision(ctx context.Context, id string) (decision.Decision, error)
 }

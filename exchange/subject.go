@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type subject struct {
 	identity identity.Identity
 	// session is the one the subject token has begun before; nil: this request begins it.
 	session *session.Session
+	// from is the context that was presented; nil if it was another kind of token.
+	from *presented
 	// idToken and txn go into the session that a sign-in begins.
 	idToken, txn string
 }
@@ -35,7 +38,7 @@ type subject struct {
 // checkSubject verifies the subject token.
 func (e *evaluation) checkSubject(ctx context.Context) error {
 	verify, ok := map[TokenType]func(context.Context) (subject, error){
-		Cookie: e.byCookie, SignIn: e.bySignIn, IDToken: e.byToken,
+		Cookie: e.byCookie, SignIn: e.bySignIn, IDToken: e.byToken, AccessToken: e.byContext, JWT: e.byContext,
 	}[e.req.SubjectTokenType]
 	if !ok {
 		return Refuse(identity.UnsupportedTokenType, "")
@@ -49,7 +52,7 @@ func (e *evaluation) checkSubject(ctx context.Context) error {
 	}
 	e.subject = found
 	e.record.IDP = found.identity.IDP
-	e.record.Pass("subject token", string(e.req.SubjectTokenType), "valid, from an issuer of this app")
+	e.record.Pass("subject", "of issuer "+found.identity.IDP, "of an issuer of this app")
 	return nil
 }
 
@@ -59,6 +62,7 @@ func (e *evaluation) byCookie(ctx context.Context) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
+	e.record.Pass("session", "in use", "one of this app that has not ended")
 	return subject{identity: live.Identity, session: &live}, nil
 }
 
@@ -67,14 +71,16 @@ func (e *evaluation) bySignIn(ctx context.Context) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
+	e.record.Pass("sign-in", "completed", "completed by this browser for this page")
 	return subject{identity: result.Identity, idToken: result.IDToken, txn: result.Txn}, nil
 }
 
 func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	if len(e.client.Accepts) == 0 {
-		return subject{}, Refuse(identity.ClientMayNotExchange, "")
+		return subject{}, Refuse(identity.ClientMayNotExchange, "").Measured("no accepts", "accepts of client "+e.client.ID)
 	}
-	terms := identity.Terms{App: e.client.App.Name, Accepts: e.client.Accepts}
+	e.record.Pass("accepts", "tokens of "+strings.Join(slices.Sorted(maps.Keys(e.client.Accepts)), ", "), "accepts of client "+e.client.ID)
+	terms := identity.Terms{App: e.client.App.Name, Accepts: e.client.Accepts, Passed: e.record.Pass}
 	if e.client.Type != Backend {
 		terms.MaxAge = publicTokenAge
 	}
@@ -90,6 +96,7 @@ func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
+	e.record.Pass("session", "in use", "one that has not ended, or none yet")
 	return subject{identity: who, session: &known}, nil
 }
 
@@ -100,6 +107,7 @@ func (e *evaluation) checkCustomer(ctx context.Context) error {
 		return fmt.Errorf("read salt: %w", err)
 	}
 	e.record.Subject = pseudonym(salt, "audit", e.subject.identity.UpstreamSubject)
+	e.record.Actor = e.actors(salt)
 	if e.customer, err = e.customerID(ctx, salt); err != nil {
 		return err
 	}
@@ -107,6 +115,7 @@ func (e *evaluation) checkCustomer(ctx context.Context) error {
 	if e.req.ExpectedCustomer != "" && e.req.ExpectedCustomer != e.customer {
 		return identity.Reject(identity.CustomerMismatch, "another customer", "the expected customer")
 	}
+	e.record.Pass("customer", "known", "the expected one, if any")
 	return nil
 }
 
@@ -129,12 +138,18 @@ func (e *evaluation) checkPolicy(ctx context.Context) error {
 	if err := e.client.App.Rules.Admit(ctx, in); err != nil {
 		return err
 	}
-	e.record.Pass("admit", "true", "true")
+	e.record.Pass("admit", "true", "admit: "+e.client.App.Rules.Admission())
+	if from := e.subject.from; from != nil {
+		e.claims = from.narrowed()
+		e.record.Pass("claims", "as they were", "those of the presented context")
+		return nil
+	}
 	claims, err := e.client.App.Rules.Claims(ctx, in)
 	if err != nil {
 		return err
 	}
 	e.claims = claims
+	e.record.Pass("claims", fmt.Sprintf("%d made", len(claims)), "every claim of the app can be made")
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,14 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
 )
@@ -24,20 +27,34 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // verbs are the methods a path serves.
 type verbs map[string]handler
 
-type requestIDKey struct{}
+// A visit is what is known of a request beside itself.
+type visit struct {
+	id        string // the answer's X-Request-Id
+	household netip.Prefix
+	// trusted visits have nothing to do with the limit per household: they sign somebody in, or are those
+	// of a client that has authenticated.
+	trusted bool
+}
+
+type visitKey struct{}
+
+func visitOf(r *http.Request) *visit {
+	v, ok := r.Context().Value(visitKey{}).(*visit)
+	if !ok {
+		return &visit{}
+	}
+	return v
+}
 
 // requestID is the X-Request-Id of the answer to r.
-func requestID(r *http.Request) string {
-	id, _ := r.Context().Value(requestIDKey{}).(string)
-	return id
-}
+func requestID(r *http.Request) string { return visitOf(r).id }
 
 // observe gives every answer what every answer has, and reports it.
 func (s *Server) observe(route string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, begun := s.cfg.NewID(), s.cfg.Now()
+		begun, v := s.cfg.Now(), s.receive(r)
 		header := w.Header()
-		header.Set("X-Request-Id", id)
+		header.Set("X-Request-Id", v.id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cache-Control", "no-store")
@@ -46,12 +63,20 @@ func (s *Server) observe(route string, h http.Handler) http.Handler {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		s.guarded(h, watched, r)
 		if s.cfg.Report != nil {
 			s.cfg.Report(route, watched.status, s.cfg.Now().Sub(begun))
 		}
 	})
+}
+
+func (s *Server) receive(r *http.Request) *visit {
+	from, distrusted := proxies(s.cfg.TrustedProxies).sender(r)
+	if distrusted && s.cfg.Distrusted != nil {
+		s.cfg.Distrusted()
+	}
+	return &visit{id: s.cfg.NewID(), household: household(from)}
 }
 
 // guarded serves one request. A bug in its way is answered and logged like every other failure.
@@ -104,8 +129,9 @@ func (s *Server) methods(served verbs) http.Handler {
 
 func (s *Server) notServed(w http.ResponseWriter, r *http.Request, served verbs) {
 	refusal := exchange.Refuse(identity.MethodNotAllowed, "this method is not served here")
+	asked := decision.Clip(r.Method + " " + r.URL.Path)
 	if len(served) == 0 {
-		f := s.fault(r, refusal)
+		f := s.fault(r, refusal.Measured(asked, "a path of the service"))
 		f.status, f.description = http.StatusNotFound, "there is nothing at this path"
 		s.writeError(w, r, f)
 		return
@@ -116,19 +142,27 @@ func (s *Server) notServed(w http.ResponseWriter, r *http.Request, served verbs)
 	}
 	slices.Sort(allow)
 	w.Header().Set("Allow", strings.Join(allow, ", "))
-	s.answerError(w, r, refusal)
+	s.answerError(w, r, refusal.Measured(asked, strings.Join(allow, " or ")))
 }
 
 // answerError is the one place where an error meets HTTP.
 func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
-	s.writeError(w, r, s.fault(r, err))
+	s.writeError(w, r, s.fault(r, s.counted(r, err)))
 }
+
+// statusGone is the status of an answer that nobody waits for any more, after nginx's custom. Only the
+// metrics see it.
+const statusGone = 499
+
+// isGone is true if the client has hung up.
+func isGone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
 
 // A fault is an error as the client sees it.
 type fault struct {
 	error
 	code        identity.Code
 	status      int
+	oauth       string // the `error`, where it is another than the table's
 	description string
 	decision    string
 	retryAfter  time.Duration
@@ -138,6 +172,7 @@ func (s *Server) fault(r *http.Request, err error) fault {
 	f := fault{error: err, code: identity.Internal}
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
 		f.code, f.description, f.decision, f.retryAfter = refusal.Code, refusal.Description, refusal.Decision, refusal.RetryAfter
+		f.oauth = refusal.OAuth
 	} else if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
 		f.code = rejection.Code
 	} else if outage, ok := errors.AsType[*identity.Outage](err); ok {
@@ -155,6 +190,9 @@ func (s *Server) fault(r *http.Request, err error) fault {
 	if errors.Is(err, errMediaType) {
 		f.status = http.StatusUnsupportedMediaType
 	}
+	if isGone(r) && f.status >= http.StatusInternalServerError {
+		f.status = statusGone
+	}
 	s.logFault(r, f)
 	return f
 }
@@ -162,10 +200,13 @@ func (s *Server) fault(r *http.Request, err error) fault {
 // logFault keeps the cause. That of a no is in the decision's audit line already.
 func (s *Server) logFault(r *http.Request, f fault) {
 	level, text := slog.LevelDebug, "request refused"
-	if r.Context().Err() != nil {
+	if isGone(r) {
 		text = "client went away"
 	} else if f.status >= http.StatusInternalServerError {
 		level, text = slog.LevelError, "request failed"
+	}
+	if !s.cfg.Log.Enabled(r.Context(), level) {
+		return // refusals are many, and their causes long to write
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, text,
 		slog.String("route", r.Pattern), slog.String("code", string(f.code)), slog.String("decision", f.decision),
@@ -188,7 +229,7 @@ type errorBody struct {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, f fault) {
 	row := exchange.Lookup(f.code)
 	body := errorBody{
-		Error: row.OAuth, Description: f.description, Code: f.code, Decision: f.decision,
+		Error: cmp.Or(f.oauth, row.OAuth), Description: f.description, Code: f.code, Decision: f.decision,
 		Reason: row.Reason, Retry: row.Retry, RequestID: requestID(r),
 	}
 	if body.Description == "" {
@@ -202,10 +243,6 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, f fault) {
 		seconds := s.retryAfter(f)
 		body.RetryAfter = &seconds
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	}
-	if f.code == identity.OriginNotAllowed { // a page that may not ask may not read the answer either
-		w.Header().Del("Access-Control-Allow-Origin")
-		w.Header().Del("Access-Control-Allow-Credentials")
 	}
 	if f.code == identity.ClientAuthentication && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="chatpass"`) // RFC 6749 §5.2

@@ -35,6 +35,10 @@ type house struct {
 	issuer *issuer
 	values map[string]string // what transcripts may name
 	log    *strings.Builder
+	// decisions are all that were made, and store is where refusals may be kept.
+	decisions []decision.Decision
+	store     exchange.Store
+	signing   *ecdsa.PrivateKey // of the backend that signs
 }
 
 const (
@@ -42,7 +46,7 @@ const (
 	self = "https://auth.example.com"
 )
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 	t.Helper()
 	perMinute := 60
 	if _, measured := t.(*testing.B); measured {
@@ -50,7 +54,10 @@ func newHouse(t testing.TB) *house {
 	}
 	h := &house{issuer: newIssuer(t), log: &strings.Builder{}}
 	log := slog.New(slog.NewTextHandler(h.log, nil))
-	audit := func(ctx context.Context, d *decision.Decision) { d.Log(ctx, log) }
+	audit := func(ctx context.Context, d *decision.Decision) {
+		d.Log(ctx, log)
+		h.decisions = append(h.decisions, *d)
+	}
 	sealer := newSealer(t)
 	st, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "s.db"), Sealer: sealer, Now: time.Now})
 	if err != nil {
@@ -73,22 +80,30 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	exchanger, err := exchange.New(exchange.Config{
-		Issuer: self, Apps: apps(t), Sessions: sessions, Signer: ring.Class("context"), Store: st.Exchange(),
+		Issuer: self, Apps: withBackends(t, h, apps(t)), Sessions: sessions, Signer: ring.Class("context"), Store: st.Exchange(),
+		Open: func(token string) (string, []byte, error) {
+			opened, err := ring.Class("context").Verify(token)
+			return opened.Typ, opened.Claims, err
+		},
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
 		Audit:     audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, err := server.New(server.Config{
+	cfg := server.Config{
 		Issuer: self, Exchanger: exchanger, Gate: gate, Sessions: sessions, Ring: ring, Log: log,
 		Audit: func(r *http.Request, d *decision.Decision) { audit(r.Context(), d) },
-		Now:   time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 }, JWKSMaxAge: 5 * time.Minute, ContextsPerMinute: perMinute,
-	})
+		Now:   time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 }, JWKSMaxAge: 5 * time.Minute, Limits: server.Limits{ContextsPerSession: perMinute},
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	front, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Handler = front.Handler()
+	h.Handler, h.store = front.Handler(), st.Exchange()
 	h.values = map[string]string{
 		"ada": h.issuer.idToken(t, map[string]any{}), "expired": h.issuer.idToken(t, map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}),
 		"stranger": h.issuer.idToken(t, map[string]any{"aud": "another-client"}), "long": strings.Repeat("x", 16<<10),

@@ -22,7 +22,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	call, err := s.checkPage(r, body.ClientID)
+	call, err := s.checkPage(w, r, body.ClientID)
 	if err != nil {
 		return err
 	}

@@ -23,16 +23,23 @@ func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
 // metadataBody is RFC 8414 §2, true to what is built. Verifiers made for OpenID Connect Discovery read
 // it too: hence the algorithms under that name.
 type metadataBody struct {
-	Issuer              string   `json:"issuer"`
-	TokenEndpoint       string   `json:"token_endpoint"`
-	JWKSURI             string   `json:"jwks_uri"`
-	ScopesSupported     []string `json:"scopes_supported,omitempty"`
-	ResponseTypes       []string `json:"response_types_supported"`
-	GrantTypes          []string `json:"grant_types_supported"`
-	TokenEndpointAuth   []string `json:"token_endpoint_auth_methods_supported"`
-	SubjectTypes        []string `json:"subject_types_supported"`
-	IDTokenSigningAlgs  []string `json:"id_token_signing_alg_values_supported"`
-	RequestURIParameter bool     `json:"request_uri_parameter_supported"` // its default would be true
+	Issuer                string   `json:"issuer"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint,omitempty"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	ScopesSupported       []string `json:"scopes_supported,omitempty"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs    []string `json:"id_token_signing_alg_values_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"` // its default would be true
 }
 
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
@@ -41,12 +48,19 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		scopes = append(scopes, app.Scopes...)
 		subjects = append(subjects, subjectType(app.Subject))
 	}
-	body, err := json.Marshal(metadataBody{
-		Issuer: s.cfg.Issuer, TokenEndpoint: s.cfg.Issuer + "/oauth2/token", JWKSURI: s.cfg.Issuer + "/.well-known/jwks.json",
+	m := metadataBody{
+		Issuer: s.cfg.Issuer, JWKSURI: s.cfg.Issuer + "/.well-known/jwks.json",
+		TokenEndpoint: s.cfg.Issuer + "/oauth2/token", RevocationEndpoint: s.cfg.Issuer + "/oauth2/revoke",
 		ScopesSupported: distinct(scopes), SubjectTypes: distinct(subjects),
-		ResponseTypes: []string{"none"}, GrantTypes: []string{tokenExchange},
-		TokenEndpointAuth: s.authMethods(), IDTokenSigningAlgs: s.cfg.Ring.Algorithms(contextClass),
-	})
+		ResponseTypes: []string{"none"}, GrantTypes: []string{tokenExchange}, IDTokenSigningAlgs: s.cfg.Ring.Algorithms(contextClass),
+	}
+	m.TokenAuth, m.TokenAuthAlgs = s.authMethods(exchange.Browser, exchange.Native, exchange.Backend)
+	m.RevocationAuth, m.RevocationAuthAlgs = m.TokenAuth, m.TokenAuthAlgs
+	m.IntrospectionAuth, m.IntrospectionAuthAlgs = s.authMethods(exchange.Backend, exchange.Inspector)
+	if len(m.IntrospectionAuth) > 0 { // else there is nobody who may ask
+		m.IntrospectionEndpoint = s.cfg.Issuer + "/oauth2/introspect"
+	}
+	body, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
@@ -54,17 +68,18 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	return writePublic(w, r, "application/json", etagOf(body), body)
 }
 
-// authMethods lists how clients prove themselves, as far as any does.
-func (s *Server) authMethods() []string {
-	methods := []string{}
+// authMethods lists how the clients of these types prove themselves, and the algorithms of those that
+// sign.
+func (s *Server) authMethods(types ...exchange.ClientType) (methods, algorithms []string) {
 	for _, c := range s.cfg.Exchanger.Clients() {
-		if c.Type == exchange.Backend {
-			methods = append(methods, "client_secret_basic")
-		} else {
-			methods = append(methods, "none")
+		if slices.Contains(types, c.Type) {
+			methods = append(methods, c.AuthMethod())
+		}
+		if slices.Contains(types, c.Type) && c.Keys != nil {
+			algorithms = exchange.AssertionAlgorithms()
 		}
 	}
-	return distinct(methods)
+	return distinct(methods), algorithms
 }
 
 func subjectType(kind exchange.SubjectKind) string {

@@ -24,23 +24,11 @@ func (c pageCall) credentials() exchange.Credentials {
 
 // checkPage holds a cookie-bearing request against the rules that keep other sites from acting in a
 // visitor's browser: the SDK's header, fetch metadata where the browser sends it, and the origin.
-func (s *Server) checkPage(r *http.Request, clientID string) (pageCall, error) {
-	if r.Header.Get(sdkHeader) == "" {
-		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "the header X-Chatpass-Client is missing")
-	}
-	switch site := r.Header.Get("Sec-Fetch-Site"); site {
-	case "", "same-origin", "same-site":
-	default:
-		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "the page lies on another site than this service: browsers keep its cookie away from it")
-	}
-	switch r.Header.Get("Sec-Fetch-Mode") {
-	case "", "cors", "same-origin":
-	default:
-		return pageCall{}, exchange.Refuse(identity.CSRFFailed, "this endpoint answers scripts only")
-	}
+// The page may read the answer once it is known to be one of the client's app.
+func (s *Server) checkPage(w http.ResponseWriter, r *http.Request, clientID string) (pageCall, error) {
 	call := pageCall{origin: s.originOf(r)}
 	if call.origin == "" {
-		return pageCall{}, exchange.Refuse(identity.OriginNotAllowed, "the Origin header is missing")
+		return pageCall{}, exchange.Refuse(identity.OriginNotAllowed, "the Origin header is missing").Measured("no origin", "an origin of the app")
 	}
 	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: clientID, Origin: call.origin})
 	if err != nil {
@@ -49,8 +37,27 @@ func (s *Server) checkPage(r *http.Request, clientID string) (pageCall, error) {
 	if client.Type != exchange.Browser {
 		return pageCall{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients have sessions here")
 	}
+	letRead(w, r, true)
 	call.client = client
-	return call, nil
+	return call, checkFetch(r)
+}
+
+// checkFetch holds a request against what only a script of our SDK's sends.
+func checkFetch(r *http.Request) error {
+	if r.Header.Get(sdkHeader) == "" {
+		return exchange.Refuse(identity.CSRFFailed, "the header X-Chatpass-Client is missing")
+	}
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "", "same-origin", "same-site":
+	default:
+		return exchange.Refuse(identity.CSRFFailed, "the page lies on another site than this service: browsers keep its cookie away from it")
+	}
+	switch r.Header.Get("Sec-Fetch-Mode") {
+	case "", "cors", "same-origin":
+	default:
+		return exchange.Refuse(identity.CSRFFailed, "this endpoint answers scripts only")
+	}
+	return nil
 }
 
 // originOf is the request's Origin. A GET of a page on our own origin has none: browsers leave it out.

@@ -33,7 +33,7 @@ type page struct {
 	status         int
 	Nonce          string
 	Title, Message string
-	// Detail helps whoever is asked for help: a code and a request id.
+	// Detail helps whoever is asked for help: a code, and the decision that `chatpass explain` finds.
 	Detail string
 	// Retry is a link of ours that tries again; empty for none.
 	Retry string
@@ -70,11 +70,11 @@ func (p *pages) popup(t session.Transaction, oauthError string) page {
 }
 
 // problem is for a sign-in that cannot go on.
-func (p *pages) problem(r *http.Request, f fault) page {
+func (p *pages) problem(f fault) page {
 	row := exchange.Lookup(f.code)
 	end := page{
 		status: f.status, Title: "Sign-in did not work", Message: f.description,
-		Detail: string(f.code) + " · request " + requestID(r),
+		Detail: string(f.code) + " · decision " + f.decision,
 	}
 	if end.Message == "" {
 		end.Message = row.Description

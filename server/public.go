@@ -17,6 +17,9 @@ import (
 func writePublic(w http.ResponseWriter, r *http.Request, contentType, etag string, body []byte) error {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("ETag", etag)
+	for _, condition := range []string{"Range", "If-Match", "If-Unmodified-Since"} { // their refusals would be no JSON
+		r.Header.Del(condition)
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 	return nil
 }

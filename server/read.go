@@ -1,14 +1,17 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 
+	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
 )
@@ -16,22 +19,42 @@ import (
 const (
 	// maxBody is the greatest size of a request's body in bytes.
 	maxBody = 64 << 10
+	// usualBody is the most that is set aside for a body before any of it has come, in bytes.
+	usualBody = 4 << 10
 	// maxToken is the greatest size of a token in a request, in bytes.
 	maxToken = 16 << 10
 )
 
-// unsupported are parameters of the standards that change what a request means. Leaving one out of
-// account would be an answer to another question, so they are refused.
-var unsupported = []string{
-	"authorization_details", "requested_subject", "requested_issuer", "request", "claims",
-	"actor_token", "actor_token_type", "client_secret", "client_assertion", "client_assertion_type",
+// insteadOf says what to do instead of sending a parameter of the standards that changes what a request
+// means and is not supported. Leaving one out of account would be an answer to another question, so they
+// are refused. It is empty for any other parameter.
+func insteadOf(name string) string {
+	switch name {
+	case "authorization_details", "requested_subject", "requested_issuer", "request", "claims":
+		return "leave it out"
+	case "client_secret":
+		return "send it in the Authorization header (client_secret_basic)"
+	}
+	return ""
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+func isForm(r *http.Request) bool {
+	declared := r.Header.Get("Content-Type")
+	if declared == formType { // as nearly all write it
+		return true
+	}
+	kind, _, _ := mime.ParseMediaType(declared)
+	return kind == formType
 }
 
 // readForm reads a form from the body alone: nothing is taken from the query. Each parameter may come
-// once, those in repeatable more often; an empty one counts as absent (RFC 6749 §3.2).
+// once, those in repeatable more often; an empty one counts as absent (RFC 6749 §3.2). A form that breaks
+// such a rule comes with the refusal: who sent it is worth knowing.
 func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
-		return nil, mediaType("application/x-www-form-urlencoded")
+	if !isForm(r) {
+		return nil, mediaType(r, formType)
 	}
 	if r.URL.RawQuery != "" {
 		return nil, exchange.Refuse(identity.ParameterUnsupported, "send parameters in the body, not in the query")
@@ -46,10 +69,10 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	}
 	for name, values := range form {
 		if len(values) > 1 && !slices.Contains(repeatable, name) {
-			return nil, exchange.Refuse(identity.ParameterRepeated, "")
+			return form, exchange.Refuse(identity.ParameterRepeated, "").Measured(fmt.Sprintf("parameter %s %d times", decision.Clip(name), len(values)), "once")
 		}
-		if slices.Contains(unsupported, name) && values[0] != "" {
-			return nil, exchange.Refuse(identity.ParameterUnsupported, name+" is not supported here: leave it out")
+		if remedy := insteadOf(name); remedy != "" && values[0] != "" {
+			return form, exchange.Refuse(identity.ParameterUnsupported, name+" is not supported here: "+remedy)
 		}
 		form[name] = slices.DeleteFunc(values, func(v string) bool { return v == "" })
 	}
@@ -72,19 +95,24 @@ func readJSON(r *http.Request, v any) error {
 }
 
 func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
+	_, err := body.ReadFrom(r.Body)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, exchange.Refuse(identity.TooLarge, "")
+		return nil, exchange.Refuse(identity.TooLarge, "").Measured("a larger body", fmt.Sprintf("at most %d bytes", maxBody))
 	}
 	if err != nil {
 		return nil, &exchange.Error{Code: identity.ParameterMissing, Description: "the body ended early", Err: err}
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 // errMediaType marks the one refusal of its code that is answered 415 instead of 405.
 var errMediaType = errors.New("media type not served")
 
-func mediaType(want string) error {
-	return &exchange.Error{Code: identity.MethodNotAllowed, Description: "send content type " + want, Err: errMediaType}
+func mediaType(r *http.Request, want string) error {
+	given := cmp.Or(decision.Clip(r.Header.Get("Content-Type")), "no content type")
+	refusal := exchange.Refuse(identity.MethodNotAllowed, "send content type "+want).Measured(given, want)
+	refusal.Err = fmt.Errorf("%w: %w", errMediaType, refusal.Err)
+	return refusal
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -33,8 +34,11 @@ type Config struct {
 	Random func() float64
 	// JWKSMaxAge is how long verifiers may keep the key set.
 	JWKSMaxAge time.Duration
-	// ContextsPerMinute limits the contexts of one session; 0: no limit.
-	ContextsPerMinute int
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// Distrusted is told of every request with an X-Forwarded-For that is not believed; may be nil.
+	Distrusted func()
+	Limits     Limits
 	// Report is told of every request served; may be nil.
 	Report func(route string, status int, took time.Duration)
 }
@@ -45,7 +49,7 @@ type Server struct {
 	base    string // path of the issuer URL, without trailing slash
 	origin  string // origin of the issuer URL
 	origins map[string]bool
-	limits  *limiter
+	limits  limits
 	pages   *pages
 }
 
@@ -59,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := newLimiter(cfg.ContextsPerMinute, cfg.Now)
+	limits, err := newLimits(cfg.Limits, cfg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +84,16 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	route := func(path string, h http.Handler) { mux.Handle(s.base+path, s.observe(path, h)) }
 
-	route("/oauth2/token", s.forClients(s.methods(verbs{"POST": s.token})))
+	route("/oauth2/token", s.forClients(s.limited(s.methods(verbs{"POST": s.token}))))
+	route("/oauth2/introspect", s.limited(s.methods(verbs{"POST": s.introspect})))
+	route("/oauth2/revoke", s.forClients(s.limited(s.methods(verbs{"POST": s.revoke}))))
 
-	route("/v1/login/start", s.methods(verbs{"GET": s.startLogin}))
-	route("/v1/login/callback/{issuer}", s.methods(verbs{"GET": s.finishLogin}))
-	route("/v1/login/status", s.forPages(s.methods(verbs{"POST": s.loginStatus})))
-	route("/v1/session", s.forPages(s.methods(verbs{"POST": s.claimSession, "GET": s.showSession})))
-	route("/v1/context", s.forPages(s.methods(verbs{"POST": s.giveContext})))
-	route("/v1/logout", s.forPages(s.methods(verbs{"POST": s.logout})))
+	route("/v1/login/start", s.unlimited(s.methods(verbs{"GET": s.startLogin})))
+	route("/v1/login/callback/{issuer}", s.unlimited(s.methods(verbs{"GET": s.finishLogin})))
+	route("/v1/login/status", s.unlimited(s.forPages(s.methods(verbs{"POST": s.loginStatus}))))
+	route("/v1/session", s.unlimited(s.forPages(s.methods(verbs{"POST": s.claimSession, "GET": s.showSession}))))
+	route("/v1/context", s.forPages(s.limited(s.methods(verbs{"POST": s.giveContext}))))
+	route("/v1/logout", s.forPages(s.limited(s.methods(verbs{"POST": s.logout}))))
 	route("/v1/logout/start", s.methods(verbs{"GET": s.startLogout}))
 	route("/v1/logout/callback", s.methods(verbs{"GET": s.finishLogout}))
 	route("/v1/backchannel-logout/{issuer}", s.methods(verbs{"POST": s.backchannelLogout}))

@@ -25,7 +25,7 @@ func (s *Server) loginStatus(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	if _, err := s.checkPage(r, body.ClientID); err != nil {
+	if _, err := s.checkPage(w, r, body.ClientID); err != nil {
 		return err
 	}
 	if !txnShape.MatchString(body.Txn) || body.Verifier == "" {
@@ -59,7 +59,7 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	call, err := s.checkPage(r, body.ClientID)
+	call, err := s.checkPage(w, r, body.ClientID)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 
 // showSession is E5: is anybody signed in? It is no activity, and no error if nobody is.
 func (s *Server) showSession(w http.ResponseWriter, r *http.Request) error {
-	call, err := s.checkPage(r, r.URL.Query().Get("client_id"))
+	call, err := s.checkPage(w, r, r.URL.Query().Get("client_id"))
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (s *Server) giveContext(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &body); err != nil {
 		return err
 	}
-	call, err := s.checkPage(r, body.ClientID)
+	call, err := s.checkPage(w, r, body.ClientID)
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,8 @@ func (s *Server) giveContext(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := s.limits.allow(req.SubjectToken); !ok {
-		return &exchange.Error{Code: identity.LimitPerSession, RetryAfter: wait}
+	if err := s.limits.askForContext(req.SubjectToken); err != nil {
+		return err
 	}
 	issued, err := s.cfg.Exchanger.Exchange(r.Context(), req)
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok && body.Cause == "load" && exchange.Lookup(refusal.Code).OAuth == "login_required" {

@@ -50,7 +50,7 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
 			s.redirectBack(w, r, t, failure(f))
 			return nil
 		}
-		s.pages.show(w, s.problem(r, f).again(r))
+		s.pages.show(w, s.problem(f).again(r))
 		return nil
 	}
 	t.State, t.Nonce, t.Verifier, t.MaxAge, t.ACRValues = login.State, login.Nonce, login.Verifier, login.MaxAge, login.ACRValues
@@ -72,7 +72,7 @@ func (s *Server) readStart(r *http.Request) (session.Transaction, oidc.Ask, erro
 	}
 	for name := range q {
 		if len(q[name]) > 1 {
-			return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterRepeated, "")
+			return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterRepeated, "").Measured("parameter "+decision.Clip(name)+" more than once", "once")
 		}
 	}
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
@@ -147,12 +147,12 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	t, found := s.started(r, q)
 	if !found {
-		s.showProblem(w, r, exchange.Refuse(identity.SignInExpired, ""))
+		s.showProblem(w, r, exchange.Refuse(identity.SignInExpired, "").Measured("no such sign-in in this browser", "one begun here less than 15m0s ago"))
 		return nil
 	}
 	record := s.record(r, "sign-in", t.App, t.Client)
 	record.IDP = t.IDP
-	err = s.conclude(r, record, s.complete(r, t, q))
+	err = s.conclude(r, record, s.complete(r, record, t, q))
 	if denied, ok := errors.AsType[*oidc.Denied](err); ok {
 		s.leadOn(w, r, t, denied.Reason)
 		return nil
@@ -163,7 +163,7 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request) error {
 			s.redirectBack(w, r, t, failure(f))
 			return nil
 		}
-		s.pages.show(w, s.problem(r, f).tell(t, failure(f)))
+		s.pages.show(w, s.problem(f).tell(t, failure(f)))
 		return nil
 	}
 	s.leadOn(w, r, t, "")
@@ -182,8 +182,10 @@ func (s *Server) started(r *http.Request, q url.Values) (session.Transaction, bo
 }
 
 // complete redeems the issuer's answer and stores the result, good or bad.
-func (s *Server) complete(r *http.Request, t session.Transaction, q url.Values) error {
-	login := oidc.Login{IDP: t.IDP, State: t.State, Nonce: t.Nonce, Verifier: t.Verifier, MaxAge: t.MaxAge, ACRValues: t.ACRValues}
+func (s *Server) complete(r *http.Request, record *decision.Decision, t session.Transaction, q url.Values) error {
+	login := oidc.Login{
+		IDP: t.IDP, State: t.State, Nonce: t.Nonce, Verifier: t.Verifier, MaxAge: t.MaxAge, ACRValues: t.ACRValues, Passed: record.Pass,
+	}
 	in, err := s.cfg.Gate.Finish(r.Context(), login, q)
 	if err == nil {
 		return s.cfg.Sessions.Complete(r.Context(), t, in.Identity, in.IDToken)
@@ -220,8 +222,8 @@ func failure(f fault) string {
 	return "server_error"
 }
 
-func (s *Server) problem(r *http.Request, f fault) page {
-	shown := s.pages.problem(r, f)
+func (s *Server) problem(f fault) page {
+	shown := s.pages.problem(f)
 	if exchange.Lookup(f.code).Retry == exchange.RetryLater {
 		shown.wait = s.retryAfter(f)
 	}
@@ -230,7 +232,7 @@ func (s *Server) problem(r *http.Request, f fault) page {
 
 // showProblem is for a browser that we cannot send anywhere.
 func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, err error) {
-	s.pages.show(w, s.problem(r, s.fault(r, err)))
+	s.pages.show(w, s.problem(s.fault(r, err)))
 }
 
 func (s *Server) redirectBack(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {
@@ -257,19 +259,20 @@ func (s *Server) conclude(r *http.Request, d *decision.Decision, err error) erro
 	case err == nil:
 		d.Outcome, told = decision.Issued, nil
 	case said:
-		d.Outcome, told = decision.Refused, err
-		d.Fail("issuer", denied.Reason, "a sign-in")
-	case rejected:
-		d.Outcome, d.Code = decision.Refused, rejection.Code
-		told = &exchange.Error{Code: d.Code, Decision: d.ID, Err: err}
-		d.Fail(exchange.Lookup(d.Code).Reason, rejection.Measured, rejection.Required)
+		told = err
+		d.End(decision.Refused, "", denied.Reason, "a code")
 	case refused:
-		d.Outcome, d.Code = decision.Refused, refusal.Code
-		d.Fail(exchange.Lookup(d.Code).Reason, "", exchange.Lookup(d.Code).Description)
+		measured, required := refusal.Rung()
+		d.End(decision.Refused, refusal.Code, measured, required)
+	case rejected:
+		told = &exchange.Error{Code: rejection.Code, Decision: d.ID, Err: err}
+		d.End(decision.Refused, rejection.Code, rejection.Measured, rejection.Required)
+	case isGone(r):
+		d.Outcome = decision.Abandoned
 	case away:
-		d.Outcome, d.Code = decision.Failed, outage.Code
+		d.End(decision.Failed, outage.Code, "no answer", "an answer")
 	default:
-		d.Outcome, d.Code = decision.Failed, identity.Internal
+		d.End(decision.Failed, identity.Internal, "no answer", "an answer")
 	}
 	s.cfg.Audit(r, d)
 	return told

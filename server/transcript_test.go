@@ -62,6 +62,7 @@ func TestTranscripts(t *testing.T) {
 // answer sends a transcript's request and writes the answer down.
 func (h *house) answer(t *testing.T, request string) string {
 	t.Helper()
+	h.prepare(t, request)
 	head, body, _ := strings.Cut(request, "\n\n")
 	for {
 		comment, rest, ok := strings.Cut(head, "\n")
@@ -132,7 +133,8 @@ func settle(text string) string {
 		{`"(kid|x|y)": "[A-Za-z0-9_-]{43}"`, `"$1": "<$1>"`},
 		{`\b[A-Z2-7]{26}\b`, "<id>"},
 		{`"[A-Za-z0-9_-]{43}"`, `"<pseudonym>"`},
-		{`"(nbf|exp)": \d+`, `"$1": <time>`},
+		{`"(nbf|exp|iat|auth_time)": \d+`, `"$1": <time>`},
+		{`"(expires_in|renew_in)": (59|35)\d\b`, `"$1": <a little less>`},
 		{`http://127\.0\.0\.1:\d+`, "<issuer>"},
 		{`nonce-[A-Z2-7]+|nonce="[A-Z2-7]+"`, "<nonce>"},
 	} {

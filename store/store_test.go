@@ -17,6 +17,7 @@ func TestEveryEngineKeepsEveryPromise(t *testing.T) {
 		t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, opener(fresh, (*store.Store).Sessions)) })
 		t.Run("keys", func(t *testing.T) { storetest.Keys(t, opener(fresh, (*store.Store).Keys)) })
 		t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener(fresh, (*store.Store).Exchange)) })
+		t.Run("refusals", func(t *testing.T) { storetest.Decisions(t, opener(fresh, (*store.Store).Exchange)) })
 	})
 }
 

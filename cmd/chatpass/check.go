@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,26 +24,69 @@ const checkTime = 10 * time.Second
 
 func checkCommand(to streams) *cobra.Command {
 	var path string
-	var offline, asJSON bool
+	var how checkFlags
 	cmd := &cobra.Command{
-		Use: "check -c FILE", Short: "Check configuration, master key, store and issuers, and say how to mend them", Args: noArguments,
+		Use: "check -c FILE", Short: "Check configuration, master key, store and issuers, or the rules on a sample ID token, and say how to mend them", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := check(cmd.Context(), path, offline)
-			if err := printFindings(to.out, findings, asJSON); err != nil {
-				return err
+			if how.token != "" {
+				return checkToken(cmd, to, path, how)
 			}
-			for _, f := range findings {
-				if f.Status == statusFault {
-					return errSaid
-				}
+			if how.client != "" || how.show {
+				return usageError{errors.New("--client and --show belong to --token")}
 			}
-			return nil
+			return tell(to, check(cmd.Context(), path, how.offline), how.json)
 		},
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the issuers")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
+	cmd.Flags().BoolVar(&how.offline, "offline", false, "do not ask the issuers")
+	cmd.Flags().BoolVar(&how.json, "json", false, "answer in JSON")
+	cmd.Flags().StringVar(&how.token, "token", "", "try the rules on the ID token in this file (- for standard input); nothing is issued")
+	cmd.Flags().StringVar(&how.client, "client", "", "with --token: the client that would exchange it (default one of every app that trusts its issuer)")
+	cmd.Flags().BoolVar(&how.show, "show", false, "with --token: show the values of claims, which are personal")
 	return cmd
+}
+
+type checkFlags struct {
+	token, client       string
+	offline, show, json bool
+}
+
+// checkToken tries the rules on a sample token.
+func checkToken(cmd *cobra.Command, to streams, path string, how checkFlags) error {
+	p, err := readPlans(path)
+	if err != nil {
+		return tell(to, configurationFaults(err), how.json)
+	}
+	s, err := readSample(how.token, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	found, err := p.rehearse(cmd.Context(), s, how.client, how.offline)
+	if err != nil {
+		return err
+	}
+	print := found.print
+	if how.json {
+		print = found.printJSON
+	}
+	if err := print(to.out, how.show); err != nil {
+		return err
+	}
+	if !found.issued() {
+		return errSaid
+	}
+	return nil
+}
+
+// tell prints findings; its error is errSaid if one of them is a fault.
+func tell(to streams, findings []finding, asJSON bool) error {
+	if err := printFindings(to.out, findings, asJSON); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(findings, func(f finding) bool { return f.Status == statusFault }) {
+		return errSaid
+	}
+	return nil
 }
 
 // A finding is one thing that was checked.
@@ -100,7 +144,6 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 			return []finding{{"store", statusOK, "there is none yet: the service makes it"}} // and it alone, as the user it runs as
 		}
 	}
-	begun := time.Now()
 	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer, Now: time.Now})
 	if errors.Is(err, store.ErrWrongMasterKey) {
 		return []finding{{"master key", statusFault, err.Error()}}
@@ -108,11 +151,40 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 	if err != nil {
 		return []finding{{"store", statusFault, err.Error()}}
 	}
-	findings := []finding{{"master key", statusOK, "opens the store"}, {"store", statusOK, "answers, opened in " + time.Since(begun).Round(time.Millisecond).String()}}
-	if err := errors.Join(st.Ping(ctx), st.Close()); err != nil {
-		findings[1] = finding{"store", statusFault, err.Error()}
+	about, err := st.About(ctx)
+	if err = errors.Join(err, st.Close()); err != nil {
+		return []finding{{"store", statusFault, err.Error()}}
+	}
+	return append([]finding{{"master key", statusOK, "opens the store"}}, judgeStore(about)...)
+}
+
+// judgeStore says what a store's answers mean. Replicas agree by its clock, so ours may not be far off.
+func judgeStore(about store.About) []finding {
+	const noticeable, harmful = time.Second, 30 * time.Second
+	difference := "no difference to its clock could be told"
+	if about.Skew != 0 {
+		difference = "this machine's clock is " + apart(about.Skew)
+	}
+	findings := []finding{{"store", statusOK, fmt.Sprintf("%s, schema %d, answers in %s, %s",
+		about.Engine, about.Schema, about.Latency.Round(10*time.Microsecond), difference)}}
+	switch off := about.Skew.Abs(); {
+	case off > harmful:
+		findings = append(findings, finding{"store", statusFault, "this machine's clock is " + apart(about.Skew) + ": tokens and keys would be judged by a wrong time; set the clocks of both by NTP"})
+	case off > noticeable:
+		findings = append(findings, finding{"store", statusAdvice, "this machine's clock is " + apart(about.Skew) + "; set the clocks of both by NTP"})
+	}
+	if strings.HasPrefix(about.Engine, "PostgreSQL") && !about.Synchronous {
+		findings = append(findings, finding{"store", statusAdvice, "PostgreSQL has no synchronous standby: a failover may lose acknowledged sign-outs; set synchronous_standby_names"})
 	}
 	return findings
+}
+
+func apart(skew time.Duration) string {
+	direction := " behind the store's"
+	if skew > 0 {
+		direction = " ahead of the store's"
+	}
+	return skew.Abs().Round(time.Millisecond).String() + direction
 }
 
 func checkIssuers(ctx context.Context, issuers []oidc.Config) []finding {
@@ -125,13 +197,28 @@ func checkIssuers(ctx context.Context, issuers []oidc.Config) []finding {
 		ctx, cancel := context.WithTimeout(ctx, checkTime)
 		err := gate.Check(ctx, c.Name)
 		cancel()
-		f := finding{"issuer " + c.Name, statusOK, "discovery and keys are good; redirect URI to register there: " + c.RedirectURL}
+		f := finding{"issuer " + c.Name, statusOK, issuerText(c)}
 		if err != nil {
 			f.Status, f.Text = statusFault, err.Error()
 		}
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// issuerText says of an issuer without fault what its operator has to know of us.
+func issuerText(c oidc.Config) string {
+	switch {
+	case len(c.JWKS) > 0:
+		return "its keys in the file are good; it is not asked for anything, so nobody signs in with it"
+	case c.ClientID == "":
+		return "discovery and keys are good; without client_id nobody signs in with it"
+	}
+	text := "discovery and keys are good; redirect URI to register there: " + c.RedirectURL
+	if key, err := oidc.ReadClientKey(c.PrivateKey); err == nil {
+		text += "; public key to register there: " + key.Public()
+	}
+	return text
 }
 
 func printFindings(w io.Writer, findings []finding, asJSON bool) error {

@@ -32,6 +32,7 @@ type house struct {
 	log      *slog.Logger
 	told     func(*decision.Decision) // may be nil
 	metrics  *admin.Metrics
+	refusals *decision.Keeper
 	store    *store.Store
 	ring     *keys.Ring
 	sessions *session.Sessions
@@ -58,6 +59,7 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	h.refusals = decision.NewKeeper(decision.KeeperConfig{Keep: h.store.Exchange().KeepDecisions, Now: time.Now})
 	p.keys.Store, p.keys.Log = h.store.Keys(), h.log
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
 		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.store.Close())
@@ -85,7 +87,8 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 	exchanger, err := exchange.New(exchange.Config{
 		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Exchange(),
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
-		Audit:     h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
+		Open:      h.openContext, SessionsPerCustomer: p.cfg.Limits.SessionsPerCustomer, KeysFailed: h.reportClientKeys,
+		Audit: h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
 	})
 	if err != nil {
 		return err
@@ -94,7 +97,7 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 		Issuer: p.cfg.Issuer, Exchanger: exchanger, Gate: gate, Sessions: h.sessions, Ring: h.ring, Log: h.log,
 		Audit: func(r *http.Request, d *decision.Decision) { h.audit(r.Context(), d) },
 		Now:   time.Now, NewID: rand.Text, Random: mathrand.Float64, JWKSMaxAge: p.cfg.Keys.JWKSMaxAge,
-		ContextsPerMinute: p.cfg.Limits.ContextsPerMinutePerSession, Report: h.metrics.Request,
+		TrustedProxies: p.cfg.TrustedProxies, Limits: limits(p.cfg.Limits), Distrusted: h.metrics.Distrusted, Report: h.metrics.Request,
 	})
 	if err != nil {
 		return err
@@ -105,6 +108,7 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	go h.keepRunning(ctx, "issuers", gate.Run)
+	go h.keepRunning(ctx, "clients", exchanger.Run)
 	old := h.front.Swap(&front{handler: public.Handler(), gate: gate, certificate: certificate, stop: stop})
 	if old != nil {
 		old.stop()
@@ -134,9 +138,20 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *house) audit(ctx context.Context, d *decision.Decision) {
 	h.metrics.Decision(d)
 	d.Log(ctx, h.log)
+	h.refusals.See(d)
 	if h.told != nil {
 		h.told(d)
 	}
+}
+
+// openContext reads a context of ours that came back.
+func (h *house) openContext(token string) (typ string, payload []byte, err error) {
+	opened, err := h.ring.Class("context").Verify(token)
+	return opened.Typ, opened.Claims, err
+}
+
+func (h *house) reportClientKeys(client string, err error) {
+	h.log.Warn("keys of a client cannot be fetched: it cannot authenticate when it changes them", "client", client, "err", err)
 }
 
 func (h *house) reportFetch(issuer string, err error) {
@@ -169,6 +184,13 @@ func (h *house) watch() {
 		},
 	})
 	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_refusals_kept", Help: "Refusals since the start, by what became of them: kept, counted with one that is kept, lost.", Label: "how",
+		Read: func() map[string]float64 {
+			seen := h.refusals.Stats()
+			return map[string]float64{"kept": float64(seen.Kept), "more": float64(seen.More), "lost": float64(seen.Lost)}
+		},
+	})
+	h.metrics.Watch(admin.Gauge{
 		Name: "chatpass_issuer_keys_age_seconds", Help: "Age of an upstream issuer's keys.", Label: "issuer",
 		Read: func() map[string]float64 {
 			ages := map[string]float64{}
@@ -184,7 +206,7 @@ func (h *house) watch() {
 func (h *house) live(ctx context.Context) error {
 	var work sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
-		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run,
+		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run, "refusals": h.refusals.Run,
 	} {
 		work.Go(func() { h.keepRunning(ctx, name, run) })
 	}

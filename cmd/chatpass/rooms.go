@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"chatpass/keys"
 	"chatpass/oidc"
 	"chatpass/policy"
+	"chatpass/server"
 	"chatpass/session"
 )
 
@@ -61,7 +63,10 @@ func plan(cfg *config.Config) (plans, config.Faults) {
 	p := plans{cfg: cfg, keys: keysConfig(cfg)}
 	for _, c := range cfg.Apps {
 		app, err := appConfig(c)
-		faults = append(faults, placed(cfg, "apps."+c.Name+".", err)...)
+		var wrong [2]config.Faults
+		app.Clients, wrong[0] = clientsOf(cfg, c)
+		app.Actors, wrong[1] = actorsOf(cfg, c)
+		faults = append(faults, slices.Concat(placed(cfg, "apps."+c.Name+".", err), wrong[0], wrong[1])...)
 		p.apps = append(p.apps, app)
 	}
 	for _, c := range cfg.Issuers {
@@ -69,6 +74,7 @@ func plan(cfg *config.Config) (plans, config.Faults) {
 		if err != nil {
 			faults = append(faults, cfg.Fault("issuers."+c.Name+".ca", err.Error(), "write file:/path of PEM certificates"))
 		}
+		faults = append(faults, unusableKeys(cfg, c)...)
 		p.issuers = append(p.issuers, issuer)
 	}
 	return p, append(faults, placed(cfg, "", p.keys.Check())...)
@@ -104,21 +110,26 @@ func unbuilt(cfg *config.Config) config.Faults {
 	refuse(cfg.Cookie == "cross-site", "cookie", "write same-site, and serve chatpass from a host of the pages' own site")
 	for _, c := range cfg.Issuers {
 		at := "issuers." + c.Name + "."
-		refuse(c.PrivateKey.Reveal() != "", at+"private_key", "write client_secret")
-		refuse(len(c.Tenants) > 0, at+"tenants", "write the issuer URL of one tenant")
-		refuse(c.Userinfo, at+"userinfo", "have the issuer put the claims into the ID token")
 		refuse(c.FrontchannelLogout, at+"frontchannel_logout", "use back-channel logout")
 	}
 	for _, app := range cfg.Apps {
 		at := "apps." + app.Name + "."
-		refuse(len(app.Actors) > 0, at+"actors", "leave it out")
 		refuse(len(app.StepUp.ACR) > 0, at+"step_up.acr", "leave it out, or ask for acr_values with every sign-in")
-		refuse(len(app.Verifiers) > 0, at+"verifiers", "leave it out: contexts are verified offline")
-		for name, m := range app.Claims {
-			refuse(m.Expr == "", at+"claims."+name, "write the rule in CEL")
+	}
+	return all
+}
+
+// unusableKeys finds in an issuer's files what only those who use the keys can see.
+func unusableKeys(cfg *config.Config, c config.Issuer) config.Faults {
+	var all config.Faults
+	if text := c.PrivateKey.Reveal(); text != "" {
+		if _, err := oidc.ReadClientKey([]byte(text)); err != nil {
+			all = append(all, cfg.Fault("issuers."+c.Name+".private_key", "cannot be used: "+err.Error(), "make one with openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"))
 		}
-		for _, c := range app.Clients {
-			refuse(c.Auth == "private_key_jwt", at+"clients."+c.Name+".auth", "write client_secret_basic")
+	}
+	if len(c.JWKS) > 0 {
+		if _, err := jwks.Static(c.JWKS, time.Now); err != nil {
+			all = append(all, cfg.Fault("issuers."+c.Name+".jwks", "cannot be used: "+err.Error(), "keep only the public keys in it that the issuer signs with"))
 		}
 	}
 	return all
@@ -136,10 +147,16 @@ func keysConfig(cfg *config.Config) keys.Config {
 	return k
 }
 
+func limits(c config.Limits) server.Limits {
+	return server.Limits{
+		RefusalsPerIP: c.RefusalsPerMinutePerIP, ExchangesPerClient: c.ExchangesPerMinutePerClient, ContextsPerSession: c.ContextsPerMinutePerSession,
+	}
+}
+
 func appConfig(c config.App) (exchange.App, error) {
 	source := policy.Source{Admit: c.Admit, Claims: map[string]policy.Mapping{}}
 	for name, m := range c.Claims {
-		source.Claims[name] = policy.Mapping{Expr: m.Expr}
+		source.Claims[name] = policy.Mapping{Expr: m.Expr, From: m.From, Prefix: m.Prefix, Strip: m.Strip}
 	}
 	kind := exchange.SubjectKind(c.Subject)
 	if kind != exchange.Pairwise && kind != exchange.Upstream {
@@ -157,18 +174,15 @@ func appConfig(c config.App) (exchange.App, error) {
 	if app.DerivedBySubject {
 		app.Derived.Absolute = c.Session.Absolute
 	}
-	for _, client := range c.Clients {
-		app.Clients = append(app.Clients, exchange.Client{
-			ID: client.Name, Type: exchange.ClientType(client.Type), Accepts: client.Accepts, Secret: []byte(client.Secret.Reveal()),
-		})
-	}
 	return app, err
 }
 
 func issuerConfig(cfg *config.Config, c config.Issuer) (oidc.Config, error) {
 	issuer := oidc.Config{
-		Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Scopes: c.Scopes,
-		SubjectClaim: c.SubjectClaim, SubjectIssuer: cmp.Or(c.SubjectIssuer, c.Issuer), Aliases: c.IssuerAliases,
+		Name: c.Name, Issuer: c.Issuer, Tenants: c.Tenants, Aliases: c.IssuerAliases, Scopes: c.Scopes, Userinfo: c.Userinfo,
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(),
+		PrivateKey: []byte(c.PrivateKey.Reveal()), AssertionAudience: c.AssertionAudience,
+		SubjectClaim: c.SubjectClaim, SubjectIssuer: c.SubjectIssuer,
 		ACRValues: c.ACRValues, Algorithms: c.Algorithms, ClockSkew: c.ClockSkew, MaxTokenAge: c.MaxTokenAge,
 		RedirectURL: strings.TrimSuffix(cfg.Issuer, "/") + "/v1/login/callback/" + url.PathEscape(c.Name),
 		JWKS:        c.JWKS, Now: time.Now, AllowHTTP: cfg.DangerouslyAllowHTTP,

@@ -1,0 +1,337 @@
+package decision
+
+import "chatpass/identity"
+
+// A Refusal explains a code to whoever has to mend what is behind it.
+type Refusal struct {
+	// Check names the rung that is not passed when the code is given.
+	Check string
+	// Meaning says what is wrong, Usual what it usually comes from, Remedy what to do. They are whole
+	// sentences of Markdown.
+	Meaning, Usual, Remedy string
+	// likely is the cause where the values of a decision tell more than Usual: a sentence with the slots
+	// {measured}, {required}, {client}, {app}, {idp} and {sender}.
+	likely string
+}
+
+// About returns what there is to say of a code; of an unknown one, that of [identity.Internal].
+func About(code identity.Code) Refusal {
+	if known, ok := refusals[code]; ok {
+		return known
+	}
+	return refusals[identity.Internal]
+}
+
+// refusals is what docs/refusals.md is made of, never changed at run time. The empty code is that of a
+// sign-in to which an upstream issuer said no.
+var refusals = map[identity.Code]Refusal{
+	"": {
+		Check: "issuer's answer", Meaning: "The issuer did not sign the person in.",
+		Usual: "The person cancelled, or may not use this application of the issuer.", likely: "The issuer answered {measured}.",
+		Remedy: "Nothing, if the person cancelled; else see at the issuer who may sign in to it.",
+	},
+
+	identity.UnsupportedGrantType: {
+		Check: "grant", Meaning: "The token endpoint knows one grant: token exchange (RFC 8693).",
+		Usual:  "A client library left at its default grant, such as `client_credentials`.",
+		likely: "The client asked with {measured}: a library left at its default grant, perhaps.",
+		Remedy: "Send `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`.",
+	},
+	identity.ParameterMissing: {
+		Check: "parameters", Meaning: "A required parameter is missing, empty or of the wrong shape, or the body cannot be read at all.",
+		Usual: "A form field that was built from an undefined variable.", likely: "The request was built incompletely: {measured}.",
+		Remedy: "The description names the parameter. Empty counts as missing.",
+	},
+	identity.UnsupportedTokenType: {
+		Check: "token type", Meaning: "The declared type of the subject token, or the type asked for, is not one this endpoint trades.",
+		Usual:  "An access token of the identity provider sent where the ID token belongs.",
+		likely: "The client sent {measured}: an access token of the identity provider in place of its ID token, perhaps.",
+		Remedy: "Send the ID token as `urn:ietf:params:oauth:token-type:id_token`, one of our contexts as `urn:ietf:params:oauth:token-type:access_token`, and ask for an access token or a JWT. Revocation takes the context that a session issued, none that was narrowed or delegated.",
+	},
+	identity.TooLarge: {
+		Check: "size", Meaning: "The body exceeds 64 KiB or a token 16 KiB.",
+		Usual: "An ID token with hundreds of groups.", likely: "The client sent {measured}: an ID token with hundreds of groups, perhaps.",
+		Remedy: "Have the issuer put fewer claims into the ID token.",
+	},
+	identity.OriginNotAllowed: {
+		Check: "origin", Meaning: "The page's origin is not registered for this client, or a client that is no page sent one.",
+		Usual:  "`www.` missing or superfluous, `http` for `https`, a port.",
+		likely: "The page calls from {measured}, where {required} is let in: look for `www.`, `http` for `https`, a port.",
+		Remedy: "Add the exact origin to the app's `origins`; use a client of type `native` for an app.",
+	},
+	identity.ClientUnknown: {
+		Check: "client", Meaning: "No client of this `client_id` is in the configuration.",
+		Usual:  "A typing error, or the configuration of another environment.",
+		likely: "Nothing is registered for {measured}: a typing error, or the configuration of another environment.",
+		Remedy: "Compare `client_id` with the names under `apps.*.clients`.",
+	},
+	identity.ClientAuthentication: {
+		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Unknown clients hear the same.",
+		Usual:  "A rotated secret; a secret that was not form-encoded inside HTTP Basic (RFC 6749 §2.3.1); an assertion that was sent twice, or whose `aud` is not our issuer URL.",
+		likely: "The client, which calls itself {client}, came with {measured}.",
+		Remedy: "Compare the credential with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients`.",
+	},
+	identity.ParameterRepeated: {
+		Check: "parameters", Meaning: "A parameter came twice, or two that must agree do not.",
+		Usual: "A proxy that appends the query to the body; `client_id` beside another client's Authorization header; two ways of authentication at once.", likely: "The request contradicts itself: {measured}.",
+		Remedy: "Send each parameter once. `audience` and `resource` alone may repeat.",
+	},
+	identity.ParameterUnsupported: {
+		Check: "parameters", Meaning: "A parameter that would change what is asked for is not supported, so the request is not guessed at.",
+		Usual: "`client_secret` in the body, `requested_subject`, an unregistered `return_to`.", likely: "The client asks for what is not done here: {measured}.",
+		Remedy: "Leave it out; the description names it.",
+	},
+	identity.MalformedToken: {
+		Check: "token shape", Meaning: "The token is not a signed JWT in compact serialisation: three parts of base64url.",
+		Usual: "A token that was cut off, quoted, or is opaque.", likely: "The token was cut off, quoted, or is opaque: {measured}.",
+		Remedy: "Send the ID token as the issuer gave it.",
+	},
+	identity.CSRFFailed: {
+		Check: "page's call", Meaning: "A call with a cookie lacks what only our browser SDK sends, or an answer of the issuer is not for this browser's sign-in.",
+		Usual: "A hand-written `fetch` without the header; the page lies on another site than the service.", likely: "The call cannot be told from another site's: {measured}.",
+		Remedy: "Use the SDK; serve chatpass from a host of the pages' own site.",
+	},
+	identity.MethodNotAllowed: {
+		Check: "method", Meaning: "This path does not serve that method or media type, or there is nothing at it.",
+		Usual: "GET on the token endpoint; JSON where a form belongs.", likely: "The client sent {measured} where {required} is served.",
+		Remedy: "See `Allow`, or send the content type that the description names.",
+	},
+	identity.ClientMayNotExchange: {
+		Check: "accepts", Meaning: "The client may not exchange ID tokens of this issuer, may not revoke this token, or is of the wrong type for this endpoint.",
+		Usual: "A client without `accepts`.", likely: "Client {client} has {measured}.",
+		Remedy: "List the upstream client in the client's `accepts`.",
+	},
+
+	identity.IssuerNotTrusted: {
+		Check: "token issuer", Meaning: "The token's `iss` is not one of the app's issuers. Nothing is fetched for it.",
+		Usual:  "A trailing slash; the issuer of another tenant.",
+		likely: "The token is of {measured}, which client {client} does not accept: a trailing slash, or another tenant's or environment's issuer.",
+		Remedy: "Compare `iss` with `issuers.*.issuer` byte for byte; use `issuer_aliases` where the issuer itself is inconsistent.",
+	},
+	identity.KeyUnknown: {
+		Check: "token key", Meaning: "The token names a key that its issuer does not publish.",
+		Usual:  "The issuer has just rotated its keys: within the cool-down the same token works again in seconds. Else the token is forged or from another environment.",
+		likely: "The issuer has changed its keys a moment ago, or the token is from another environment or forged: it names {measured}.",
+		Remedy: "Try again once; then look at the issuer's key set.",
+	},
+	identity.SignatureInvalid: {
+		Check: "token signature", Meaning: "The signature does not fit the token.",
+		Usual:  "A token that was changed or put together from two.",
+		Remedy: "Send the token as the issuer gave it.",
+	},
+	identity.AlgorithmNotAllowed: {
+		Check: "token algorithm", Meaning: "The token is signed with an algorithm that the issuer's `algorithms` do not list, or is not signed.",
+		Usual: "An issuer that moved from RS256 to another algorithm.", likely: "The token is signed with {measured}, and {required} is accepted.",
+		Remedy: "List the algorithm, or have the issuer use one that is listed. `none` and HS* can never be.",
+	},
+	identity.TokenExpired: {
+		Check: "token age", Meaning: "The token is past its `exp`, or older than allowed.",
+		Usual: "The page kept the ID token for minutes before exchanging it.", likely: "The {sender} kept the ID token too long before exchanging it: {measured}.",
+		Remedy: "Get a fresh ID token and exchange it at once.",
+	},
+	identity.IssuedInFuture: {
+		Check: "token times", Meaning: "The token's `iat`, `nbf` or `auth_time` lies ahead of our clock by more than the skew allowed.",
+		Usual:  "A clock that is wrong, here or at the issuer.",
+		likely: "By this machine's clock the token was {measured}: that clock or the issuer's is off by as much.",
+		Remedy: "Set both clocks by NTP; `clock_skew` may be up to 300 s.",
+	},
+	identity.AudienceMismatch: {
+		Check: "token audience", Meaning: "The token was issued to another client of the issuer, or the context is one of another app.",
+		Usual:  "An ID token of one application sent by another.",
+		likely: "The token was issued to another client of the same issuer: it is for {measured}, and {required} is accepted.",
+		Remedy: "List that upstream client in `accepts`, if it is meant to be trusted.",
+	},
+	identity.NonceMismatch: {
+		Check: "nonce", Meaning: "The ID token does not belong to this sign-in.",
+		Usual:  "A replayed answer of the issuer.",
+		Remedy: "Start the sign-in again.",
+	},
+	identity.TokenAlreadyUsed: {
+		Check: "single use", Meaning: "What may be used once was used before: a logout token, a sign-out ticket, an ID token at another app.",
+		Usual: "A delivery that was repeated.", likely: "It was delivered twice: {measured}.",
+		Remedy: "Nothing, if the first one succeeded; else make a new one.",
+	},
+	identity.AuthenticationStale: {
+		Check: "authentication age", Meaning: "The person proved who they are longer ago than `max_age` allows.",
+		Usual: "The issuer answered from its own session.", likely: "The issuer answered from its own session: {measured}, where {required} was asked for.",
+		Remedy: "Sign in again.",
+	},
+	identity.NotAnIDToken: {
+		Check: "token kind", Meaning: "The token is of another kind: an access token, a logout token, one of our own contexts.",
+		Usual: "The wrong field of the issuer's token answer.", likely: "The client took the wrong field of the issuer's token answer: the token has {measured}.",
+		Remedy: "Send `id_token`.",
+	},
+	identity.ClaimAmbiguous: {
+		Check: "token members", Meaning: "The token holds the same claim twice, or two that differ in case alone.",
+		Usual: "A forged token, or a broken issuer.", likely: "The token is forged, or its issuer is broken: it has {measured}.",
+		Remedy: "Have the issuer mend it: there is no safe reading.",
+	},
+	identity.ClaimMissing: {
+		Check: "token claims", Meaning: "A required claim is missing or of the wrong type.",
+		Usual: "An ID token without `sub` or `iat`; `subject_claim` names a claim the issuer does not send.", likely: "The issuer does not send what is needed: the token has {measured}.",
+		Remedy: "Compare the token with `subject_claim`.",
+	},
+	identity.HeaderUnsupported: {
+		Check: "token header", Meaning: "The token is encrypted, or marks a header as critical that is not supported.",
+		Usual: "ID token encryption is switched on at the issuer.", likely: "ID token encryption or an extension is switched on at the issuer: the token has {measured}.",
+		Remedy: "Switch it off for this client: the connection is encrypted already.",
+	},
+	identity.StepUpNeeded: {
+		Check: "authentication strength", Meaning: "The audience wants a stronger or newer authentication.",
+		Usual: "The person signed in with a password alone.", likely: "The person signed in with {measured}, and {required} is needed.",
+		Remedy: "Sign in again with the `acr_values` that the answer names.",
+	},
+	identity.StepUpUnmet: {
+		Check: "authentication strength", Meaning: "The issuer was asked for a stronger authentication and did not give it.",
+		Usual:  "The person has no second factor; the issuer does not know the `acr_values`.",
+		likely: "The issuer gave {measured}, where {required} was asked for: the person has no second factor, or the issuer does not know it by this name.",
+		Remedy: "Compare `acr_values` with what the issuer supports.",
+	},
+
+	identity.AppSuspended: {
+		Check: "app", Meaning: "The app is switched off.", Usual: "An operator's decision.", Remedy: "Ask the operator.",
+	},
+	identity.NotAdmitted: {
+		Check: "admit", Meaning: "The app's `admit` rule says no to this person, or cannot be evaluated for them.",
+		Usual:  "A group or a verified e-mail address is missing.",
+		likely: "The app's rule yields \"{measured}\" for this person: what it asks for is missing in what issuer {idp} says of them.",
+		Remedy: "Compare the rule with what the issuer says of the person.",
+	},
+	identity.AudienceNotAllowed: {
+		Check: "audience", Meaning: "An audience or resource is not one of the app's, or not an absolute URI.",
+		Usual: "A URL with or without a trailing slash.", likely: "The client asked for {measured}, and app {app} has {required}: look for a trailing slash.",
+		Remedy: "Ask for one that `apps.*.audience` lists, as it stands there. None is half granted.",
+	},
+	identity.ScopeNotAllowed: {
+		Check: "scope", Meaning: "None of the scopes asked for is one of the app's.",
+		Usual: "A scope of another app.", likely: "The client asked for {measured}, and app {app} has {required}.",
+		Remedy: "Ask for scopes that `apps.*.scopes` lists, or for none.",
+	},
+	identity.MappingFailed: {
+		Check: "claims", Meaning: "A claim of the context, or the customer id, could not be made.",
+		Usual: "The rule reads a claim that this person does not have.", likely: "The rule {required} of app {app} gives \"{measured}\" for this person.",
+		Remedy: "Write the rule so that it allows for that: `claims.?tier.orValue('standard')`.",
+	},
+	identity.ContextTooLarge: {
+		Check: "context", Meaning: "The context would exceed 4 KiB, and would not fit into everybody's headers.",
+		Usual: "A long list of groups is mapped.", likely: "A long list is mapped: the context would have {measured}.",
+		Remedy: "Map what the audience needs, and no more.",
+	},
+
+	identity.NoSession: {
+		Check: "session", Meaning: "Nobody is signed in, or the cookie leads to no session.",
+		Usual: "First visit; cookies are blocked; the session is long over.", likely: "A first visit, blocked cookies, or a session long over: {measured}.",
+		Remedy: "Sign in.",
+	},
+	identity.IdleTimeout: {
+		Check: "session", Meaning: "The person did nothing for longer than `session.idle`.",
+		Usual: "Lunch.", likely: "The person was away: {measured}, where {required} is allowed.",
+		Remedy: "Sign in again; usually the issuer asks for nothing.",
+	},
+	identity.AbsoluteTimeout: {
+		Check: "session", Meaning: "The session has reached `session.absolute`, or a derived one `session.site_absolute`.",
+		Usual: "A long shift.", likely: "The session has lived its life: {measured}, where {required} is allowed.",
+		Remedy: "Sign in again, or exchange a fresh ID token.",
+	},
+	identity.SignedOut: {
+		Check: "session", Meaning: "The person signed out, or another one signed in.",
+		Usual: "A second tab that has not heard of the sign-out.", likely: "The person signed out, and another tab has not heard of it: the session {measured}.",
+		Remedy: "Sign in.",
+	},
+	identity.EndedByIssuer: {
+		Check: "session", Meaning: "The issuer ended the session (back-channel logout), or the token is older than the person's sign-out there.",
+		Usual: "The person signed out at the identity provider.", likely: "The person signed out at the identity provider {idp}: {measured}.",
+		Remedy: "Sign in.",
+	},
+	identity.Revoked: {
+		Check: "session", Meaning: "The session was revoked.",
+		Usual: "An operator or the app ended it, or the customer had more than `sessions_per_customer`.", likely: "An operator or the app ended it, the customer had too many, or the app's issuers changed: {measured}.",
+		Remedy: "Sign in.",
+	},
+	identity.CustomerMismatch: {
+		Check: "customer", Meaning: "The session belongs to another customer than the page expected.",
+		Usual:  "Somebody else signed in, in another tab.",
+		Remedy: "Reload the page, or accept the new customer.",
+	},
+	identity.SignInExpired: {
+		Check: "sign-in", Meaning: "The sign-in took longer than 15 minutes, its result waited longer than 2, or another page or browser tries to claim it.",
+		Usual: "The tab was closed for a while.", likely: "The tab was closed for a while, or cookies are blocked: {measured}, where {required} is needed.",
+		Remedy: "Start a new sign-in.",
+	},
+	identity.SignInClaimed: {
+		Check: "sign-in", Meaning: "The sign-in was claimed before.",
+		Usual: "A request that was repeated.", likely: "The request was repeated: the sign-in was {measured}.",
+		Remedy: "If no session is there, start a new sign-in.",
+	},
+	identity.PersonDisabled: {
+		Check: "session", Meaning: "The issuer has disabled the person.",
+		Usual: "They left the company.", Remedy: "Ask the company's help desk.",
+	},
+	identity.SessionEnding: {
+		Check: "session", Meaning: "The session ends too soon for a context that is worth handing out.",
+		Usual: "The end of a long shift.", likely: "The session ends: {measured}, and a context needs {required}.",
+		Remedy: "Sign in again.",
+	},
+	identity.IssuerUnreachable: {
+		Check: "session", Meaning: "The issuer could not confirm the session for longer than the grace allows.",
+		Usual: "An outage of the identity provider.", Remedy: "Sign in again when it is back.",
+	},
+
+	identity.ActorNotAllowed: {
+		Check: "actor", Meaning: "No `actors` rule lets this actor act for the person.",
+		Usual: "The actor's issuer or client is in no rule, or the rule's `admit` says no to them.", likely: "App {app} has no rule for this actor: {measured}, where {required} is needed.",
+		Remedy: "Add a rule for the actor's issuer and client, or mend its `admit`.",
+	},
+	identity.ActorTooDeep: {
+		Check: "actor chain", Meaning: "The chain of actors is longer than three.",
+		Usual: "Services that delegate in a circle.", likely: "Services delegate in a circle: {measured}, where {required} is allowed.",
+		Remedy: "Shorten the chain.",
+	},
+	identity.ActorWider: {
+		Check: "narrowing", Meaning: "A narrowed or delegated context would be wider than the one it comes from.",
+		Usual: "A service that asks for its own scope instead of the caller's.", likely: "The client asked for {measured}, and the context that it comes from has {required}.",
+		Remedy: "Ask for less.",
+	},
+	identity.ActorTokenRejected: {
+		Check: "actor token", Meaning: "The actor token is not acceptable.",
+		Usual: "An expired token, or one of another client than the rule's `accepts`.", likely: "The actor's own token is at fault: {measured}, where {required} is needed.",
+		Remedy: "Get a fresh ID token of the actor; the ladder names the check that failed.",
+	},
+
+	identity.LimitPerIP: {
+		Check: "limit", Meaning: "Too many refused requests came from this address.",
+		Usual: "A script with a wrong configuration.", Remedy: "Wait for `retry_after` seconds.",
+	},
+	identity.LimitPerClient: {
+		Check: "limit", Meaning: "The client asks too often.",
+		Usual: "A loop.", Remedy: "Wait for `retry_after` seconds; keep contexts until `renew_in`.",
+	},
+	identity.LimitPerSession: {
+		Check: "limit", Meaning: "One session asked for too many contexts within a minute.",
+		Usual:  "A widget that renews in a loop: the chat's backend refuses every context.",
+		Remedy: "Wait for `retry_after` seconds; see why contexts are refused.",
+	},
+	identity.Shedding: {
+		Check: "load", Meaning: "The service is overloaded.",
+		Usual: "More requests than this machine can sign for.", Remedy: "Try again after `retry_after` seconds; add a replica.",
+	},
+	identity.Internal: {
+		Check: "service", Meaning: "The service failed.", Usual: "A bug.", Remedy: "The log has the cause under this `request_id`.",
+	},
+	identity.StoreUnavailable: {
+		Check: "store", Meaning: "The store could not be asked. Nobody is signed out by it.",
+		Usual: "A full disk; a database that restarts.", Remedy: "Try again after `retry_after` seconds; `chatpass check` says more.",
+	},
+	identity.NoIssuerKey: {
+		Check: "issuer", Meaning: "The issuer could not be asked, and no key of it is in memory.",
+		Usual:  "An outage of the identity provider; a firewall; a wrong CA.",
+		Remedy: "Try again after `retry_after` seconds; `chatpass check` says more.",
+	},
+	identity.NoSigningKey: {
+		Check: "signing key", Meaning: "No signing key may be used at the moment.",
+		Usual: "The store has been away for longer than a key's lease.", Remedy: "Bring the store back; `/readyz` says the same.",
+	},
+	identity.ClockNotTrusted: {
+		Check: "clock", Meaning: "This replica's clock differs from the others'.", Usual: "NTP is off.", Remedy: "Set the clock.",
+	},
+}

@@ -1,0 +1,195 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chatpass/identity"
+	"chatpass/policy"
+)
+
+const (
+	// maxActors is how many may act one through another.
+	maxActors = 3
+	// actorTokenAge is the greatest age of an actor token.
+	actorTokenAge = 60 * time.Minute
+)
+
+// An Actor is a rule of an app: people of one issuer who may act for its customers.
+type Actor struct {
+	// Issuer is the upstream issuer's name; Accepts are its clients whose ID tokens are actor tokens.
+	Issuer  string
+	Accepts []string
+	// Rules admit the actor.
+	Rules *policy.Rules
+	// Scopes is the most that a delegated context may be granted, Lifetime how long it lives at most.
+	Scopes   []string
+	Lifetime time.Duration
+}
+
+// An actor is a link of the chain `act` (RFC 8693 §4.1): who acts, through whom. A person is named by
+// their upstream issuer and subject, a client of ours by its id.
+type actor struct {
+	Issuer  string `json:"iss,omitempty"`
+	Subject string `json:"sub,omitempty"`
+	Client  string `json:"client_id,omitempty"`
+	Through *actor `json:"act,omitempty"`
+}
+
+func (a *actor) depth() int {
+	if a == nil {
+		return 0
+	}
+	return 1 + a.Through.depth()
+}
+
+// checkActor finds who acts for the subject. Another client that carries a context on acts through
+// whoever acted before; a person who shows an actor token acts through all of them.
+func (e *evaluation) checkActor(ctx context.Context) error {
+	if from := e.subject.from; from != nil {
+		e.actor = from.Actor
+		if from.Client != e.client.ID {
+			names := map[string]any{"iss": e.cfg.Issuer, "sub": e.client.ID, "client_id": e.client.ID}
+			if err := e.act(actor{Client: e.client.ID}, names); err != nil {
+				return err
+			}
+		}
+	}
+	if e.req.ActorToken == "" {
+		return nil
+	}
+	who, err := e.verifyActor(ctx)
+	if err != nil {
+		return err
+	}
+	rule, err := e.findRule(ctx, who)
+	if err != nil {
+		return err
+	}
+	e.most.scope = common(e.most.scope, rule.Scopes)
+	e.most.lifetime = min(e.most.lifetime, rule.Lifetime)
+	names := maps.Clone(who.Claims)
+	names["iss"], names["sub"], names["client_id"] = who.Issuer, who.UpstreamSubject, who.Client
+	return e.act(actor{Issuer: who.Issuer, Subject: who.UpstreamSubject}, names)
+}
+
+// checkMayDelegate refuses an actor token that nobody could use, before any token is looked at.
+func (e *evaluation) checkMayDelegate() error {
+	switch {
+	case e.req.ActorToken == "":
+		return nil
+	case e.client.Type != Backend:
+		return Refuse(identity.ActorNotAllowed, "only a backend client may let somebody act for a customer").
+			Measured("a "+string(e.client.Type)+" client", "a backend client")
+	case e.req.ActorTokenType != IDToken:
+		return Refuse(identity.UnsupportedTokenType, "an actor token is an ID token: urn:ietf:params:oauth:token-type:id_token").
+			Measured("another actor_token_type", string(IDToken))
+	case len(e.client.App.Actors) == 0:
+		return Refuse(identity.ActorNotAllowed, "").Measured("no actors", "a rule in actors of app "+e.client.App.Name)
+	}
+	return nil
+}
+
+// verifyActor verifies the actor token as an ID token for the clients that the app's rules name.
+func (e *evaluation) verifyActor(ctx context.Context) (identity.Identity, error) {
+	accepts := map[string][]string{}
+	for _, rule := range e.client.App.Actors {
+		accepts[rule.Issuer] = append(accepts[rule.Issuer], rule.Accepts...)
+	}
+	who, err := e.cfg.Verifiers[IDToken].Verify(ctx, e.req.ActorToken, identity.Terms{
+		App: e.client.App.Name, Accepts: accepts, MaxAge: actorTokenAge,
+		Passed: func(check, measured, required string) { e.record.Pass("actor "+check, measured, required) },
+	})
+	if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
+		return who, &identity.Rejection{
+			Code: identity.ActorTokenRejected, Measured: string(rejection.Code) + ": " + rejection.Measured,
+			Required: rejection.Required, Err: err,
+		}
+	}
+	if err != nil {
+		return who, fmt.Errorf("verify actor token: %w", err)
+	}
+	return who, nil
+}
+
+// findRule returns the first rule that lets the actor act.
+func (e *evaluation) findRule(ctx context.Context, who identity.Identity) (Actor, error) {
+	in := e.input()
+	in.Identity = who
+	refusal := identity.Reject(identity.ActorNotAllowed, "no rule for this issuer and client", "a rule in actors")
+	for i, rule := range e.client.App.Actors {
+		if rule.Issuer != who.IDP || !slices.Contains(rule.Accepts, who.Client) {
+			continue
+		}
+		err := rule.Rules.Admit(ctx, in)
+		if err == nil {
+			e.record.Pass("actor", "admitted by rule "+strconv.Itoa(i+1), "a rule in actors")
+			return rule, nil
+		}
+		rejection, ok := errors.AsType[*identity.Rejection](err)
+		if !ok {
+			return Actor{}, fmt.Errorf("ask actor rule: %w", err)
+		}
+		refusal = &identity.Rejection{
+			Code: identity.ActorNotAllowed, Measured: fmt.Sprintf("rule %d yields %s", i+1, rejection.Measured),
+			Required: rejection.Required, Err: err,
+		}
+	}
+	return Actor{}, refusal
+}
+
+// act puts a new actor in front of the chain, if the subject token lets it and the chain is not too long.
+// names are the actor's verified names and claims.
+func (e *evaluation) act(next actor, names map[string]any) error {
+	who := e.subject.identity
+	if named := who.Claims["may_act"]; named != nil && !mayAct(named, who.Issuer, names) {
+		return Refuse(identity.ActorNotAllowed, "the subject token's may_act names somebody else").
+			Measured("an actor that may_act does not name", "the actor of may_act")
+	}
+	next.Through = e.actor
+	if depth := next.depth(); depth > maxActors {
+		return identity.Reject(identity.ActorTooDeep, strconv.Itoa(depth)+" actors", "at most "+strconv.Itoa(maxActors))
+	}
+	e.actor = &next
+	e.record.Pass("actor chain", strconv.Itoa(next.depth())+" deep", "at most "+strconv.Itoa(maxActors))
+	return nil
+}
+
+// mayAct reports whether a subject token's `may_act` (RFC 8693 §4.4) names the actor: every member must be
+// what the actor's own token says. It restricts the app's rules and never takes their place. A `sub`
+// without `iss` is one of the subject token's own issuer.
+func mayAct(named any, issuer string, actor map[string]any) bool {
+	members, ok := named.(map[string]any)
+	if !ok || members["sub"] == nil && members["client_id"] == nil {
+		return false
+	}
+	if members["iss"] == nil && members["sub"] != nil && actor["iss"] != issuer {
+		return false
+	}
+	for name, want := range members {
+		text, ok := want.(string)
+		if !ok || actor[name] != text {
+			return false
+		}
+	}
+	return true
+}
+
+// actors is the chain in words for the audit line: people by their issuer and an HMAC, clients by id.
+func (e *evaluation) actors(salt []byte) string {
+	var names []string
+	for a := e.actor; a != nil; a = a.Through {
+		if a.Client != "" {
+			names = append(names, "client "+a.Client)
+			continue
+		}
+		names = append(names, a.Issuer+" "+pseudonym(salt, "audit", a.Subject))
+	}
+	return strings.Join(names, " through ")
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"testing"
@@ -55,13 +56,16 @@ func do(client *http.Client, req *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header}
+	if len(body) == 0 {
+		return a, nil // there is nothing to say to whoever has ended a session
+	}
 	if err := json.Unmarshal(body, &a); err != nil {
 		return a, fmt.Errorf("status %d, not JSON: %q", resp.StatusCode, body)
 	}
 	return a, nil
 }
 
-func (a answer) want(t *testing.T, status int) answer {
+func (a answer) want(t testing.TB, status int) answer {
 	t.Helper()
 	if a.status != status {
 		t.Fatalf("got status %d (%s %s: %s), want %d", a.status, a.Code, a.Error, a.Description, status)
@@ -70,7 +74,7 @@ func (a answer) want(t *testing.T, status int) answer {
 }
 
 // exchangeRequest is an RFC 8693 request for idToken, before anybody authenticates.
-func (s site) exchangeRequest(t *testing.T, idToken string) *http.Request {
+func (s site) exchangeRequest(t testing.TB, idToken string) *http.Request {
 	t.Helper()
 	return s.tokenRequest(t, exchangeForm(idToken))
 }
@@ -83,9 +87,14 @@ func exchangeForm(idToken string) url.Values {
 	}
 }
 
-func (s site) tokenRequest(t *testing.T, form url.Values) *http.Request {
+func (s site) tokenRequest(t testing.TB, form url.Values) *http.Request {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.issuer+"/oauth2/token", bytes.NewBufferString(form.Encode()))
+	return s.formRequest(t, "/oauth2/token", form)
+}
+
+func (s site) formRequest(t testing.TB, path string, form url.Values) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.at+path, bytes.NewBufferString(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,15 +103,19 @@ func (s site) tokenRequest(t *testing.T, form url.Values) *http.Request {
 }
 
 // asBackend exchanges idToken as the backend client.
-func (s site) asBackend(t *testing.T, idToken string) answer {
+func (s site) asBackend(t testing.TB, idToken string) answer {
 	t.Helper()
-	req := s.exchangeRequest(t, idToken)
+	return s.askAsBackend(t, s.exchangeRequest(t, idToken))
+}
+
+func (s site) askAsBackend(t testing.TB, req *http.Request) answer {
+	t.Helper()
 	req.SetBasicAuth(backend, secrets[1][len("BACKEND_SECRET="):])
 	return s.ask(t, req)
 }
 
 // asPage exchanges idToken as a page of the given origin.
-func (s site) asPage(t *testing.T, idToken, origin string) answer {
+func (s site) asPage(t testing.TB, idToken, origin string) answer {
 	t.Helper()
 	form := exchangeForm(idToken)
 	form.Set("client_id", webClient)
@@ -111,11 +124,17 @@ func (s site) asPage(t *testing.T, idToken, origin string) answer {
 	return s.ask(t, req)
 }
 
-func (s site) ask(t *testing.T, req *http.Request) answer {
+func (s site) ask(t testing.TB, req *http.Request) answer {
 	t.Helper()
-	a, err := do(http.DefaultClient, req)
+	return ask(t, http.DefaultClient, req)
+}
+
+// ask is for any goroutine of a test: without an answer the test fails, and goes on.
+func ask(t testing.TB, client *http.Client, req *http.Request) answer {
+	t.Helper()
+	a, err := do(client, req)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return a
 }
@@ -127,43 +146,47 @@ type visitor struct {
 }
 
 // call is what the SDK sends from the page.
-func (v visitor) call(t *testing.T, path string, body map[string]any) answer {
+func (v visitor) call(t testing.TB, path string, body map[string]any) answer {
 	t.Helper()
-	body["client_id"] = webClient
-	text, err := json.Marshal(body)
+	said := map[string]any{"client_id": webClient}
+	maps.Copy(said, body)
+	text, err := json.Marshal(said)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.site.issuer+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.site.at+path, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Origin", shopOrigin)
 	req.Header.Set("X-Chatpass-Client", "web/e2e")
-	a, err := do(&v.Client, req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return ask(t, &v.Client, req)
 }
 
 // renew asks for a context with the session cookie.
-func (v visitor) renew(t *testing.T) answer {
+func (v visitor) renew(t testing.TB) answer {
 	t.Helper()
 	return v.call(t, "/v1/context", map[string]any{"activity": "active", "cause": "demand"})
 }
 
 // signInURL is where a page sends its popup; the page keeps txn and verifier.
 func (s site) signInURL(txn, verifier string) string {
-	return s.issuer + "/v1/login/start?" + url.Values{
+	return s.at + "/v1/login/start?" + url.Values{
 		"client_id": {webClient}, "txn": {txn}, "challenge": {oauth2.S256ChallengeFromVerifier(verifier)},
 		"mode": {"popup"}, "page_origin": {shopOrigin},
 	}.Encode()
 }
 
 // signIn signs person in by popup and claims the session.
-func (s site) signIn(t *testing.T, person string) (visitor, answer) {
+func (s site) signIn(t testing.TB, person string) (visitor, answer) {
+	t.Helper()
+	v, claim := s.comeBack(t, person)
+	return v, v.call(t, "/v1/session", claim).want(t, http.StatusCreated)
+}
+
+// comeBack leads a new visitor by popup to the issuer and back, and returns what claims the session.
+func (s site) comeBack(t testing.TB, person string) (visitor, map[string]any) {
 	t.Helper()
 	v := visitor{newBrowser(t), s}
 	txn, verifier := rand.Text(), oauth2.GenerateVerifier()
@@ -171,5 +194,5 @@ func (s site) signIn(t *testing.T, person string) (visitor, answer) {
 	if landed.Path != "/v1/login/callback/corp" {
 		t.Fatalf("signing in ended at %s: %s", landed, page)
 	}
-	return v, v.call(t, "/v1/session", map[string]any{"txn": txn, "verifier": verifier}).want(t, http.StatusCreated)
+	return v, map[string]any{"txn": txn, "verifier": verifier}
 }

@@ -126,7 +126,7 @@ func verifyWithOurs(t *testing.T, s site, token string) map[string]any {
 }
 
 func verifyWithGoOIDC(t *testing.T, s site, token string) map[string]any {
-	keys := gooidc.NewRemoteKeySet(t.Context(), s.issuer+"/.well-known/jwks.json")
+	keys := gooidc.NewRemoteKeySet(t.Context(), s.at+"/.well-known/jwks.json")
 	verified, err := gooidc.NewVerifier(s.issuer, keys, &gooidc.Config{
 		ClientID: audience, SupportedSigningAlgs: []string{gooidc.ES256, gooidc.EdDSA, gooidc.RS256},
 	}).Verify(t.Context(), token)
@@ -159,4 +159,19 @@ func verifyWithJose(t *testing.T, s site, token string) map[string]any {
 		t.Log(result.Error)
 	}
 	return result.Claims
+}
+
+// keyID is the kid that a token names.
+func keyID(t *testing.T, token string) string {
+	t.Helper()
+	header, _, _ := strings.Cut(token, ".")
+	var named struct{ KID string }
+	text, err := base64.RawURLEncoding.DecodeString(header)
+	if err == nil {
+		err = json.Unmarshal(text, &named)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return named.KID
 }

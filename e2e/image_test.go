@@ -58,8 +58,8 @@ func TestImageIsOneStaticBinary(t *testing.T) {
 func TestImageRuns(t *testing.T) {
 	upstream, certificate := tlsIssuer(t)
 	image := newImage(t, certificate)
-	site := newSite(t, upstream, [2]string{"master_key: file:", "master_key: file:" + image.path("/etc/chatpass/master.json") + " #"},
-		[2]string{"store: sqlite:", "store: sqlite:" + image.path("/var/lib/chatpass/chatpass.db") + " #"})
+	site := newSite(t, upstream, [2]string{"master_key: file:", "master_key: file:" + image.path("/etc/chatpass/master.json") + " #"})
+	site.edit(t, "store: ", "store: "+image.store(t, site)+" #")
 	image.put(t, filepath.Join(site.dir, "master.json"), "etc/chatpass/master.json")
 	image.put(t, site.config(), "etc/chatpass/chatpass.yaml")
 	config := image.path("/etc/chatpass/chatpass.yaml")
@@ -123,6 +123,16 @@ func (i image) own(t *testing.T, name string) {
 	if err := os.Chown(filepath.Join(i.root, name), imageUser, imageUser); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// store is where the image's processes keep records.
+func (i image) store(t *testing.T, s site) string {
+	t.Helper()
+	if engine() == "sqlite" {
+		return "sqlite:" + i.path("/var/lib/chatpass/chatpass.db")
+	}
+	i.put(t, filepath.Join(s.dir, "store"), "etc/chatpass/store")
+	return "file:" + i.path("/etc/chatpass/store")
 }
 
 // path is the name by which the image's processes know a file in it.

@@ -24,7 +24,7 @@ const (
 
 // startIssuer runs npm oidc-provider on a free port, or on port if it is not 0, and returns its
 // issuer URL. It knows the shop's web site and the given clients.
-func startIssuer(t *testing.T, port int, clients ...map[string]any) string {
+func startIssuer(t testing.TB, port int, clients ...map[string]any) string {
 	t.Helper()
 	shop := map[string]any{"client_id": shopClient, "client_secret": shopSecret, "redirect_uris": []string{shopCallback}}
 	options, err := json.Marshal(map[string]any{
@@ -41,7 +41,7 @@ func startIssuer(t *testing.T, port int, clients ...map[string]any) string {
 
 // shopIDToken signs person in to the shop's own web site, by the authorization code flow with PKCE,
 // and returns the ID token that the shop then holds.
-func shopIDToken(t *testing.T, issuer, person string) string {
+func shopIDToken(t testing.TB, issuer, person string) string {
 	t.Helper()
 	shop := oauth2.Config{
 		ClientID: shopClient, ClientSecret: shopSecret, RedirectURL: shopCallback, Scopes: []string{"openid", "email", "profile"},
@@ -66,7 +66,7 @@ func shopIDToken(t *testing.T, issuer, person string) string {
 // A browser keeps cookies and follows redirects, as far as the shop's callback.
 type browser struct{ http.Client }
 
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t testing.TB) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -101,7 +101,7 @@ var formAction = regexp.MustCompile(`<form[^>]* action="([^"]+)"`)
 
 // signIn opens start, fills in the identity provider's form if it is shown, and returns where that
 // led and what was shown there.
-func (b *browser) signIn(t *testing.T, start, person string) (*url.URL, string) {
+func (b *browser) signIn(t testing.TB, start, person string) (*url.URL, string) {
 	t.Helper()
 	landed, page := b.open(t, start)
 	if strings.Contains(page, `name="login"`) {
@@ -114,19 +114,32 @@ func (b *browser) signIn(t *testing.T, start, person string) (*url.URL, string) 
 	return landed, page
 }
 
-func (b *browser) open(t *testing.T, address string) (*url.URL, string) {
+var formToken = regexp.MustCompile(`name="xsrf" value="([^"]+)"`)
+
+// signOut ends the session at the identity provider itself.
+func (b *browser) signOut(t testing.TB, issuer string) {
+	t.Helper()
+	_, page := b.open(t, issuer+"/session/end")
+	action, token := formAction.FindStringSubmatch(page), formToken.FindStringSubmatch(page)
+	if action == nil || token == nil {
+		t.Fatalf("no form in %s", page)
+	}
+	b.submit(t, action[1], url.Values{"xsrf": {token[1]}, "logout": {"yes"}})
+}
+
+func (b *browser) open(t testing.TB, address string) (*url.URL, string) {
 	t.Helper()
 	resp, err := b.Get(address)
 	return landing(t, resp, err)
 }
 
-func (b *browser) submit(t *testing.T, address string, form url.Values) (*url.URL, string) {
+func (b *browser) submit(t testing.TB, address string, form url.Values) (*url.URL, string) {
 	t.Helper()
 	resp, err := b.PostForm(address, form)
 	return landing(t, resp, err)
 }
 
-func landing(t *testing.T, resp *http.Response, err error) (*url.URL, string) {
+func landing(t testing.TB, resp *http.Response, err error) (*url.URL, string) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +155,7 @@ func landing(t *testing.T, resp *http.Response, err error) (*url.URL, string) {
 	return resp.Request.URL, string(page)
 }
 
-func port(t *testing.T, issuer string) int {
+func port(t testing.TB, issuer string) int {
 	t.Helper()
 	u, err := url.Parse(issuer)
 	if err != nil {

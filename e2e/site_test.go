@@ -26,7 +26,7 @@ var secrets = []string{"CORP_SECRET=chatpass-secret-at-the-issuer-0123456789", "
 const configuration = `issuer: {issuer}
 listen: {listen}
 admin_listen: {admin}
-store: sqlite:{dir}/chatpass.db
+store: {store}
 master_key: file:{dir}/master.json
 keys: {algorithm: ES256}
 issuers:
@@ -51,9 +51,10 @@ apps:
 log: {level: info, format: json}
 `
 
-// A site is an installation: a folder with a configuration, a master key and a store.
+// A site is an installation: a folder with a configuration, a master key and the name of a store.
 type site struct {
 	dir, issuer, admin string
+	at                 string // where requests go: the issuer, but for replicas
 }
 
 // newSite installs chatpass for an upstream issuer, on free ports. Each edit is an old and a new text
@@ -62,9 +63,10 @@ func newSite(t testing.TB, upstream string, edits ...[2]string) site {
 	t.Helper()
 	s := site{dir: t.TempDir(), admin: freeAddress(t)}
 	listen := freeAddress(t)
-	s.issuer = "http://" + strings.Replace(listen, "127.0.0.1", "localhost", 1)
+	s.issuer = urlOf(listen)
+	s.at = s.issuer
 	s.newMasterKey(t)
-	text := strings.NewReplacer("{issuer}", s.issuer, "{listen}", listen, "{admin}", s.admin, "{dir}", s.dir, "{upstream}", upstream).Replace(configuration)
+	text := strings.NewReplacer("{issuer}", s.issuer, "{listen}", listen, "{admin}", s.admin, "{dir}", s.dir, "{store}", newStore(t, s.dir), "{upstream}", upstream).Replace(configuration)
 	s.write(t, text)
 	for _, edit := range edits {
 		s.edit(t, edit[0], edit[1])
@@ -72,13 +74,16 @@ func newSite(t testing.TB, upstream string, edits ...[2]string) site {
 	return s
 }
 
+// urlOf is where a browser finds an address.
+func urlOf(address string) string {
+	return "http://" + strings.Replace(address, "127.0.0.1", "localhost", 1)
+}
+
 func (s site) config() string { return filepath.Join(s.dir, "chatpass.yaml") }
 
 func (s site) write(t testing.TB, text string) {
 	t.Helper()
-	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, s.dir, "chatpass.yaml", text)
 }
 
 func (s site) edit(t testing.TB, old, text string) {
@@ -105,7 +110,7 @@ func (s site) newMasterKey(t testing.TB) {
 }
 
 // chatpass runs the binary to its end and returns its exit code.
-func (s site) chatpass(t *testing.T, args ...string) (*process, int) {
+func (s site) chatpass(t testing.TB, args ...string) (*process, int) {
 	t.Helper()
 	p := start(t, command(args...))
 	return p, p.exitCode()
@@ -124,6 +129,7 @@ func (s site) serve(t testing.TB) *process {
 	return s.ready(t, start(t, command("serve", "-c", s.config())))
 }
 
+// ready waits until the service says that it is.
 func (s site) ready(t testing.TB, service *process) *process {
 	t.Helper()
 	eventually(t, func() error {
@@ -132,17 +138,21 @@ func (s site) ready(t testing.TB, service *process) *process {
 			t.Fatalf("ended with exit code %d before it was ready", service.exitCode())
 		default:
 		}
-		resp, err := http.Get("http://" + s.admin + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("not ready: %s", body)
-		}
-		return nil
+		return s.isReady()
 	})
 	return service
+}
+
+func (s site) isReady() error {
+	resp, err := http.Get("http://" + s.admin + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", body)
+	}
+	return nil
 }
 
 // upstreamClient registers the site at an identity provider, as its operator would.
@@ -166,10 +176,10 @@ func freeAddress(t testing.TB) string {
 }
 
 // newSiteWithIssuer is a site whose identity provider runs.
-func newSiteWithIssuer(t *testing.T, edits ...[2]string) (site, string) {
+func newSiteWithIssuer(t testing.TB, edits ...[2]string) (site, string) {
 	t.Helper()
 	address := freeAddress(t)
-	upstream := "http://" + strings.Replace(address, "127.0.0.1", "localhost", 1)
+	upstream := urlOf(address)
 	s := newSite(t, upstream, edits...)
 	startIssuer(t, port(t, upstream), s.upstreamClient())
 	return s, upstream

@@ -1,5 +1,6 @@
 // Starts the built binary for tests, and ends it with them.
 import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,24 +10,38 @@ const binary = process.env.CHATPASS;
 if (!binary) throw new Error('the environment variable CHATPASS must name the built binary: make build, then CHATPASS=$PWD/bin/chatpass');
 
 // serve runs `chatpass serve` on the address listen until the test t ends, and resolves when it is
-// ready. The rest of the configuration is the caller's.
+// ready. The rest of the configuration is the caller's. Its store is a new one of the kind that the
+// environment variable CHATPASS_E2E_STORE names: sqlite (default) or postgres.
 export async function serve(t, listen, env, configuration) {
   const dir = mkdtempSync(join(tmpdir(), 'chatpass-e2e-'));
   const admin = await freeAddress();
   const config = join(dir, 'chatpass.yaml');
+  const store = newStore(dir);
   execFileSync(binary, ['secret', 'new', '-o', join(dir, 'master.json')]);
   writeFileSync(config, `issuer: ${urlOf(listen)}
 listen: ${listen}
 admin_listen: ${admin}
-store: sqlite:${dir}/chatpass.db
+store: ${store.setting}
 master_key: file:${dir}/master.json
 ${configuration}`);
   const service = run(t, dir, ['serve', '-c', config], env);
+  t.after(store.drop); // after the service has ended
   await until('the service is ready', async () => {
     if (service.exitCode !== null) throw new Ended(`chatpass serve ended:\n${service.said}`);
     return (await fetch(`http://${admin}/readyz`)).ok;
   });
   return service;
+}
+
+// newStore is what a configuration in dir says of its store, and how to be rid of what lies outside of dir.
+function newStore(dir) {
+  if ((process.env.CHATPASS_E2E_STORE ?? 'sqlite') === 'sqlite') return { setting: `sqlite:${dir}/chatpass.db`, drop() {} };
+  const url = new URL(process.env.CHATPASS_TEST_POSTGRES);
+  const psql = (sql) => execFileSync('psql', [process.env.CHATPASS_TEST_POSTGRES, '-Xqc', sql]);
+  url.pathname = `e2e_${randomBytes(8).toString('hex')}`;
+  psql(`CREATE DATABASE ${url.pathname.slice(1)}`);
+  writeFileSync(join(dir, 'store'), url.href, { mode: 0o600 }); // no configuration holds a password
+  return { setting: `file:${dir}/store`, drop: () => psql(`DROP DATABASE ${url.pathname.slice(1)} WITH (FORCE)`) };
 }
 
 // demo runs `chatpass demo` on free ports and resolves to the URLs it prints.

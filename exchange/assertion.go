@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
 
+	"chatpass/decision"
 	"chatpass/identity"
 	"chatpass/jwks"
 	"chatpass/session"
@@ -104,7 +105,7 @@ func readAssertion(text string) (assertion, error) {
 	}
 	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
 	if !isAssertion(typ) {
-		return assertion{}, unproven("typ "+strconv.Quote(typ), "no typ, JWT or client-authentication+jwt")
+		return assertion{}, unproven("typ "+decision.Clip(typ), "no typ, JWT or client-authentication+jwt")
 	}
 	a := assertion{signed: signed, kid: header.KeyID, alg: header.Algorithm}
 	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &a.assertionClaims); err != nil {
@@ -126,7 +127,7 @@ func (a assertion) check(client, audience string, now time.Time) error {
 	case client == "" || a.Issuer != client || a.Subject != client:
 		return unproven("iss or sub of another", "the client_id as iss and sub")
 	case a.Audience != audience:
-		return unproven("audience "+strconv.Quote(a.Audience), audience)
+		return unproven("audience "+decision.Clip(a.Audience), audience)
 	case a.ID == "" || len(a.ID) > maxJTI:
 		return unproven("a jti of "+strconv.Itoa(len(a.ID))+" bytes", "1 to "+strconv.Itoa(maxJTI))
 	}

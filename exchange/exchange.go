@@ -22,7 +22,10 @@ type Config struct {
 	Sessions *session.Sessions
 	// Verifiers believe subject tokens, by their declared type.
 	Verifiers map[TokenType]Verifier
-	Signer    Signer
+	// Knows tells whether an upstream issuer of that name and URL is configured. A name can be given to
+	// another issuer, and a tenant be struck off, while sessions go on that began before.
+	Knows  func(idp, issuer string) bool
+	Signer Signer
 	// Open reads a context that Signer signed: its `typ` and payload. It looks at no claim. Its error is an
 	// [identity.Rejection].
 	Open  func(token string) (typ string, payload []byte, err error)

@@ -39,6 +39,7 @@ type house struct {
 	store    *store.Store
 	signing  *ecdsa.PrivateKey // of the client that signs
 	audit    []decision.Decision
+	moved    bool // no issuer is known any more by the URL it had
 }
 
 // verifier believes the tokens of the people it knows.
@@ -148,6 +149,7 @@ func newHouse(t testing.TB) *house {
 	h.Exchanger, err = exchange.New(exchange.Config{
 		Issuer: "https://chat-auth", Apps: grown(t, h, apps(t)), Sessions: h.sessions,
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
+		Knows:     func(string, string) bool { return !h.moved },
 		Signer:    h.pen, Open: h.pen.open, SessionsPerCustomer: 3, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
 	})
@@ -450,10 +452,14 @@ func TestIssuerThatWasRemovedSignsNobodyIn(t *testing.T) {
 	if _, err := h.Exchange(t.Context(), byCookie); err != nil {
 		t.Fatal(err)
 	}
+	h.moved = true // the name is another issuer's now
+	_, err := h.Exchange(t.Context(), byCookie)
+	wantRefusal(t, err, identity.Revoked)
+	h.moved = false
 	for _, app := range h.Apps() {
 		app.Issuers = []string{"another"}
 	}
-	_, err := h.Exchange(t.Context(), byCookie)
+	_, err = h.Exchange(t.Context(), byCookie)
 	wantRefusal(t, err, identity.Revoked)
 	_, err = h.Exchange(t.Context(), ask())
 	wantRefusal(t, err, identity.IssuerNotTrusted)

@@ -47,7 +47,8 @@ func (e *evaluation) checkSubject(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(e.client.App.Issuers, found.identity.IDP) { // it was one when the session began
+	who := found.identity
+	if !slices.Contains(e.client.App.Issuers, who.IDP) || !e.cfg.Knows(who.IDP, who.Issuer) { // it was one when the session began
 		return identity.Reject(e.req.SubjectTokenType.distrusted(), "an issuer that is not the app's any more", "one of "+strings.Join(e.client.App.Issuers, " "))
 	}
 	e.subject = found

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -30,6 +31,13 @@ func (c claims) ambiguous() string {
 		}
 	}
 	return ""
+}
+
+// present returns the members that are not null: rules would take a null for a value.
+func (c claims) present() claims {
+	there := maps.Clone(c)
+	maps.DeleteFunc(there, func(_ string, v any) bool { return v == nil })
+	return there
 }
 
 // text returns a string claim; "" if it is absent.

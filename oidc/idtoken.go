@@ -13,7 +13,7 @@ import (
 func (is *issuer) identify(t token, accepted []string) (identity.Identity, error) {
 	c := t.claims
 	from := is.tenants[t.iss]
-	who := identity.Identity{IDP: is.cfg.Name, Issuer: from.issuer, SubjectIssuer: from.subjectIssuer, Claims: c}
+	who := identity.Identity{IDP: is.cfg.Name, Issuer: from.issuer, SubjectIssuer: from.subjectIssuer, Claims: c.present()}
 	tell := func(check, measured, required string) error { t.passed.Tell(check, measured, required); return nil }
 	err := firstError(
 		func() error { return from.check(c, true) },

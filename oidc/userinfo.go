@@ -33,7 +33,7 @@ func (is *issuer) addUserinfo(ctx context.Context, p *provider, accessToken stri
 		return identity.Reject(identity.ClaimAmbiguous, "a userinfo document of another sub", "that of the ID token's sub")
 	}
 	all := maps.Clone(who.Claims)
-	for name, value := range said {
+	for name, value := range said.present() {
 		if _, there := all[name]; !there && !ofTheToken(name) {
 			all[name] = value
 		}

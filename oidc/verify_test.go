@@ -110,6 +110,20 @@ func TestHarmlessDifferencesAreAccepted(t *testing.T) {
 	}
 }
 
+// To a rule, has(claims.email) must mean that there is one.
+func TestNullIsNoClaim(t *testing.T) {
+	p, c := newIDP(t), newClock()
+	f := p.goodToken()
+	f.payload["email"] = nil
+	who, err := newGate(t, p, c).Verify(t.Context(), f.sign(t), terms())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if email, there := who.Claims["email"]; there {
+		t.Errorf("there is a claim email of %v", email)
+	}
+}
+
 func nested(depth int) any {
 	var v any = map[string]any{}
 	for range depth - 1 {

@@ -85,8 +85,8 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 			opened, err := ring.Class("context").Verify(token)
 			return opened.Typ, opened.Claims, err
 		},
-		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
-		Audit:     audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
+		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate}, Knows: gate.Knows,
+		Audit: audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,8 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 	}
 	exchanger, err := exchange.New(exchange.Config{
 		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Exchange(),
-		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate},
-		Open:      h.openContext, SessionsPerCustomer: p.cfg.Limits.SessionsPerCustomer, KeysFailed: h.reportClientKeys,
+		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate}, Knows: gate.Knows,
+		Open: h.openContext, SessionsPerCustomer: p.cfg.Limits.SessionsPerCustomer, KeysFailed: h.reportClientKeys,
 		Audit: h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
 	})
 	if err != nil {

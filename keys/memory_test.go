@@ -19,6 +19,7 @@ import (
 type memory struct {
 	mu     sync.Mutex
 	ring   keys.Snapshot
+	events []keys.Event
 	writes int
 	broken error
 }
@@ -35,7 +36,7 @@ func (m *memory) count() int {
 	return m.writes
 }
 
-func (m *memory) swap(s keys.Snapshot) error {
+func (m *memory) swap(s keys.Snapshot, events ...keys.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.Version != m.ring.Version {
@@ -43,7 +44,44 @@ func (m *memory) swap(s keys.Snapshot) error {
 	}
 	m.broken = cmpErr(m.broken, checkRing(s.Keys), checkChange(m.ring.Keys, s.Keys))
 	m.ring = keys.Snapshot{Version: s.Version + 1, Keys: slices.Clone(s.Keys)}
+	m.events = append(m.events, events...)
 	m.writes++
+	return nil
+}
+
+// tell is swap for a ring that says what it does.
+func (m *memory) tell(s keys.Snapshot, events []keys.Event) error {
+	if err := m.swap(s, events...); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ring.Version == s.Version+1 {
+		m.broken = cmpErr(m.broken, checkTold(s.Keys, m.events))
+	}
+	return nil
+}
+
+// checkTold holds a ring to I12: of every key, all that the events say has become of it is what the
+// ring says, and nothing is in the ring that no event tells.
+func checkTold(ring []keys.Record, events []keys.Event) error {
+	told := map[string]map[keys.What]time.Time{}
+	for _, e := range events {
+		if told[e.KID] == nil {
+			told[e.KID] = map[keys.What]time.Time{}
+		}
+		told[e.KID][e.What] = e.Time
+	}
+	for _, k := range ring {
+		for what, at := range map[keys.What]time.Time{
+			keys.KeyPublished: k.Published, keys.KeyActivated: k.Activated, keys.KeyDemoted: k.Demoted,
+			keys.KeyDropped: k.Dropped, keys.KeyCompromised: k.Compromised,
+		} {
+			if !at.Equal(told[k.KID][what]) {
+				return fmt.Errorf("key %s was %s at %v, by its events at %v", k.KID, what, at, told[k.KID][what])
+			}
+		}
+	}
 	return nil
 }
 
@@ -132,7 +170,13 @@ func (d *door) Ring(context.Context) (keys.Snapshot, error) {
 	return snap, nil
 }
 
-func (d *door) SwapRing(_ context.Context, s keys.Snapshot) error {
+func (d *door) Events(context.Context) ([]keys.Event, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.events), nil
+}
+
+func (d *door) SwapRing(_ context.Context, s keys.Snapshot, events []keys.Event) error {
 	lose, lapse := d.lose, d.lapse
 	d.lose, d.lapse = false, false
 	if d.down {
@@ -141,7 +185,7 @@ func (d *door) SwapRing(_ context.Context, s keys.Snapshot) error {
 	if lose {
 		return errCrash
 	}
-	err := d.swap(s)
+	err := d.tell(s, events)
 	if lapse {
 		return errCrash
 	}

@@ -32,35 +32,47 @@ const attempts = 10
 // as one likes, on many replicas at once. If the store cannot be reached, the error is the store's, and
 // keys go on signing to the end of their leases.
 func (r *Ring) Tick(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var err error
-	for range attempts {
-		if err = r.turn(ctx); !errors.Is(err, ErrConflict) {
-			break
-		}
-	}
+	_, err := r.obey(ctx, Order{By: schedule}, func([]Record, time.Time) error { return nil })
 	return err
 }
 
-// turn reads the ring, and writes it if something is due.
-func (r *Ring) turn(ctx context.Context) error {
+// obey edits the ring and does what is due then, as often as other replicas are faster. It returns what
+// has become of the keys, or would.
+func (r *Ring) obey(ctx context.Context, o Order, edit func([]Record, time.Time) error) (done []Event, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range attempts {
+		if done, err = r.turn(ctx, o, edit); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	return done, err
+}
+
+// turn reads the ring, and writes it if something is to be changed.
+func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time) error) ([]Event, error) {
 	asked := r.cfg.Elapsed()
 	snap, err := r.cfg.Store.Ring(ctx)
 	if err != nil {
-		return fmt.Errorf("read key ring: %w", err)
+		return nil, fmt.Errorf("read key ring: %w", err)
 	}
 	if err := r.show(snap, asked); err != nil {
-		return err
+		return nil, err
 	}
-	next, spares, lacking := r.plan(snap)
-	if reflect.DeepEqual(next.Keys, snap.Keys) {
-		return lacking
+	now := r.cfg.Now().UTC().Round(0) // without monotonic reading: it is stored
+	edited := Snapshot{Version: snap.Version, Keys: slices.Clone(snap.Keys)}
+	if err := edit(edited.Keys, now); err != nil {
+		return nil, err
 	}
-	if err := r.swap(ctx, snap, next, spares); err != nil {
-		return err
+	next, spares, lacking := r.plan(edited, now)
+	events := changes(snap, next, o, now)
+	if o.DryRun || reflect.DeepEqual(next.Keys, snap.Keys) {
+		return events, lacking
 	}
-	return lacking
+	if err := r.swap(ctx, next, spares, events); err != nil {
+		return nil, err
+	}
+	return events, lacking
 }
 
 // show makes the ring, as it was asked for at that elapsed time, what this replica uses.
@@ -88,11 +100,11 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 // plan returns the ring as it should be, and the spare keys that it does not use. Keys are made here,
 // while nobody waits for the store. If one cannot be made, that is the error, and the plan does without
 // it: those that there are still take over.
-func (r *Ring) plan(snap Snapshot) (Snapshot, []Record, error) {
+func (r *Ring) plan(snap Snapshot, now time.Time) (Snapshot, []Record, error) {
 	for {
 		elapsed := r.cfg.Elapsed()
 		t := turn{
-			cfg: &r.cfg, now: r.cfg.Now().UTC().Round(0), // without monotonic reading: it is stored
+			cfg: &r.cfg, now: now,
 			ages: func(k *Record) (time.Duration, time.Duration) { return r.watch.age(k, elapsed) },
 			keys: slices.Clone(snap.Keys), spares: r.spares,
 		}
@@ -121,9 +133,9 @@ func (r *Ring) makeSpare() error {
 }
 
 // swap writes the ring. Keys that it uses are spare again only if they were certainly not written.
-func (r *Ring) swap(ctx context.Context, old, next Snapshot, spares []Record) error {
+func (r *Ring) swap(ctx context.Context, next Snapshot, spares []Record, events []Event) error {
 	asked := r.cfg.Elapsed()
-	err := r.cfg.Store.SwapRing(ctx, next)
+	err := r.cfg.Store.SwapRing(ctx, next, events)
 	if !errors.Is(err, ErrConflict) {
 		r.spares = spares
 	}
@@ -131,21 +143,10 @@ func (r *Ring) swap(ctx context.Context, old, next Snapshot, spares []Record) er
 		return fmt.Errorf("write key ring: %w", err)
 	}
 	next.Version++
-	r.log(old, next)
+	for _, e := range events {
+		r.cfg.Log.Info("signing key", "kid", e.KID, "class", e.Class, "alg", e.Algorithm, "event", e.What, "by", e.By)
+	}
 	return r.show(next, asked)
-}
-
-// log tells what has become of each key.
-func (r *Ring) log(old, next Snapshot) {
-	was := make(map[string]State, len(old.Keys))
-	for _, k := range old.Keys {
-		was[k.KID] = k.state()
-	}
-	for _, k := range next.Keys {
-		if before, ok := was[k.KID]; !ok || before != k.state() {
-			r.cfg.Log.Info("signing key", "kid", k.KID, "class", k.Class, "alg", k.Algorithm, "state", k.state())
-		}
-	}
 }
 
 // Run keeps the ring up to date until ctx ends, and returns nil then. It ticks once a second, and more

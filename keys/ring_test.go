@@ -238,7 +238,7 @@ func TestRunTellsOutageOnce(t *testing.T) {
 			t.Error(err)
 		}
 		for line, times := range map[string]int{
-			"state=active": 1, "state=pending": 2, "not up to date": 1, "up to date again": 1, "\n": 5,
+			"event=activated": 1, "event=published": 3, "not up to date": 1, "up to date again": 1, "\n": 6,
 		} {
 			if got := strings.Count(out.String(), line); got != times {
 				t.Errorf("%q is logged %d times, want %d:\n%s", line, got, times, out)

@@ -15,9 +15,11 @@ type Store interface {
 	// Ring returns the stored ring. Before the first swap it is empty, at version 0.
 	Ring(ctx context.Context) (Snapshot, error)
 	// SwapRing replaces the ring if its stored version still equals s.Version, and stores it with
-	// s.Version+1; else ErrConflict and nothing is written. Private halves are sealed at rest, each
-	// with associated data that names its kid.
-	SwapRing(ctx context.Context, s Snapshot) error
+	// s.Version+1; else ErrConflict and nothing is written. In the same transaction it appends the
+	// events to the chain. Private halves are sealed at rest, each with associated data that names its kid.
+	SwapRing(ctx context.Context, s Snapshot, events []Event) error
+	// Events returns the whole chain of events, the oldest first, or [ErrBrokenChain].
+	Events(ctx context.Context) ([]Event, error)
 }
 
 // A Snapshot is the whole ring at one version.
@@ -42,4 +44,6 @@ type Record struct {
 	NotAfter    time.Time `json:"not_after"`
 	Compromised time.Time `json:"compromised,omitzero"`
 	Held        bool      `json:"held,omitempty"`
+	// Replace: an operator asked for another key to sign in its place.
+	Replace bool `json:"replace,omitempty"`
 }

@@ -132,9 +132,12 @@ func first(a, b bool) int {
 	return 0
 }
 
-// due says whether a signing key should be replaced: half-way to its hard stop, or as soon as a key of
-// the configured algorithm can have ripened.
+// due says whether a signing key should be replaced: half-way to its hard stop, as soon as a key of the
+// configured algorithm can have ripened, or because an operator asked for it.
 func (t *turn) due(k *Record) bool {
+	if k.Replace {
+		return true
+	}
 	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.ripening() {
 		return true
 	}

@@ -226,7 +226,7 @@ func wantEveryOutage(t *testing.T, s *store.Store) {
 	wantOutage(t, "result", err)
 	ring, err := s.Keys().Ring(ctx)
 	wantOutage(t, "ring", err)
-	wantOutage(t, "swap ring", s.Keys().SwapRing(ctx, ring))
+	wantOutage(t, "swap ring", s.Keys().SwapRing(ctx, ring, nil))
 	_, err = s.Exchange().Salt(ctx, "support", []byte("salt"))
 	wantOutage(t, "salt", err)
 	_, err = s.Sweep(ctx)

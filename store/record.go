@@ -35,6 +35,7 @@ const (
 	kindOnce    kind = "once"
 	kindRing    kind = "ring"
 	kindSalt    kind = "salt"
+	kindEvent   kind = "key-event"
 	// kindRevocation is a log: its records are entered, and read by when that was.
 	kindRevocation kind = "revocation"
 )

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 
 	"chatpass/keys"
 )
@@ -16,19 +17,24 @@ type keyRecord struct {
 	Private []byte `json:"private,omitempty"`
 }
 
+// storedRing is the whole ring as stored.
+type storedRing struct {
+	Keys []keyRecord `json:"keys"`
+	// Events is the number of events in the chain, and Head the link of the last one: without them
+	// nobody would miss what was cut off at its end.
+	Events int64  `json:"events"`
+	Head   []byte `json:"head,omitempty"`
+}
+
 func ringKey() []byte { return []byte("1") }
 
 func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
-	found, ok, err := r.get(ctx, kindRing, ringKey())
-	if err != nil || !ok {
+	at, version, err := r.stored(ctx)
+	if err != nil {
 		return keys.Snapshot{}, err
 	}
-	var stored []keyRecord
-	if err := r.open(found, &stored); err != nil {
-		return keys.Snapshot{}, err
-	}
-	snapshot := keys.Snapshot{Version: found.version}
-	for _, k := range stored {
+	snapshot := keys.Snapshot{Version: version}
+	for _, k := range at.Keys {
 		if k.Private != nil {
 			if k.Record.Private, err = r.cfg.Sealer.Open(k.Private, keyPlace(k.KID)); err != nil {
 				return keys.Snapshot{}, outage("open signing key", err)
@@ -39,20 +45,43 @@ func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
 	return snapshot, nil
 }
 
-func (r ring) SwapRing(ctx context.Context, s keys.Snapshot) error {
-	stored := make([]keyRecord, 0, len(s.Keys))
-	for _, k := range s.Keys {
-		entry := keyRecord{Record: k}
-		if k.Private != nil {
-			sealed, err := r.cfg.Sealer.Seal(k.Private, keyPlace(k.KID))
-			if err != nil {
-				return outage("seal signing key", err)
-			}
-			entry.Private = sealed
-		}
-		stored = append(stored, entry)
+// stored returns the ring as stored, at version 0 if there is none.
+func (r ring) stored(ctx context.Context) (at storedRing, version int64, err error) {
+	found, ok, err := r.get(ctx, kindRing, ringKey())
+	if err != nil || !ok {
+		return storedRing{}, 0, err
 	}
-	value, err := r.seal(kindRing, ringKey(), stored)
+	var plain json.RawMessage
+	if err := r.open(found, &plain); err != nil {
+		return storedRing{}, 0, err
+	}
+	if plain[0] == '[' { // of before there were events: the keys alone
+		err = json.Unmarshal(plain, &at.Keys)
+	} else {
+		err = json.Unmarshal(plain, &at)
+	}
+	if err != nil {
+		return storedRing{}, 0, outage("decode ring", err)
+	}
+	return at, found.version, nil
+}
+
+func (r ring) SwapRing(ctx context.Context, s keys.Snapshot, events []keys.Event) error {
+	at, version, err := r.stored(ctx)
+	if err != nil {
+		return err
+	}
+	if version != s.Version {
+		return keys.ErrConflict
+	}
+	if at.Keys, err = r.sealKeys(s.Keys); err != nil {
+		return err
+	}
+	entries, err := r.chain(&at, events)
+	if err != nil {
+		return err
+	}
+	value, err := r.seal(kindRing, ringKey(), at)
 	if err != nil {
 		return err
 	}
@@ -62,7 +91,23 @@ func (r ring) SwapRing(ctx context.Context, s keys.Snapshot) error {
 	if s.Version == 0 {
 		write.verb = create
 	}
-	return r.apply(ctx, "swap_ring", write)
+	return r.apply(ctx, "swap_ring", append(entries, write)...)
+}
+
+func (r ring) sealKeys(all []keys.Record) ([]keyRecord, error) {
+	stored := make([]keyRecord, 0, len(all))
+	for _, k := range all {
+		entry := keyRecord{Record: k}
+		if k.Private != nil {
+			sealed, err := r.cfg.Sealer.Seal(k.Private, keyPlace(k.KID))
+			if err != nil {
+				return nil, outage("seal signing key", err)
+			}
+			entry.Private = sealed
+		}
+		stored = append(stored, entry)
+	}
+	return stored, nil
 }
 
 func keyPlace(kid string) []byte { return []byte("signing_keys\x00" + kid) }

@@ -67,7 +67,7 @@ func fillWithSecrets(t *testing.T, s *store.Store) []string {
 	must(t, sessions.Mark(t.Context(), session.Marker{
 		Issuer: "https://issuer.example", Subject: "bob@marker.example", Before: now, Expires: now.Add(time.Minute),
 	}))
-	must(t, s.Keys().SwapRing(t.Context(), ring))
+	must(t, s.Keys().SwapRing(t.Context(), ring, nil))
 	_, err := s.Exchange().Salt(t.Context(), "sector", []byte("salt-canary-salt-canary"))
 	must(t, err)
 	return []string{
@@ -149,14 +149,15 @@ func TestAPrivateKeyIsBoundToItsKID(t *testing.T) {
 	s := openStore(t, cfg)
 	must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{Keys: []keys.Record{
 		{KID: "one", Private: []byte("private half of one")}, {KID: "two", Private: []byte("private half of two")},
-	}}))
+	}}, nil))
 	db := rawDB(t, path)
 	var sealed []byte
 	must(t, db.QueryRow("SELECT value FROM records WHERE kind = 'ring'").Scan(&sealed))
 	plain, err := cfg.Sealer.Open(sealed, []byte("ring\x001"))
 	must(t, err)
-	var stored []map[string]any
-	must(t, json.Unmarshal(plain, &stored))
+	var ring struct{ Keys []map[string]any }
+	must(t, json.Unmarshal(plain, &ring))
+	stored := ring.Keys
 	for i, kid := range []string{"one", "two"} {
 		half, err := base64.StdEncoding.DecodeString(fmt.Sprint(stored[i]["private"]))
 		must(t, err)
@@ -167,7 +168,7 @@ func TestAPrivateKeyIsBoundToItsKID(t *testing.T) {
 	}
 
 	stored[0]["private"], stored[1]["private"] = stored[1]["private"], stored[0]["private"]
-	plain, err = json.Marshal(stored)
+	plain, err = json.Marshal(map[string]any{"keys": stored})
 	must(t, err)
 	sealed, err = cfg.Sealer.Seal(plain, []byte("ring\x001"))
 	must(t, err)

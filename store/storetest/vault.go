@@ -20,6 +20,8 @@ func Keys(t *testing.T, open Opener[keys.Store]) {
 		"one of many swaps, the first time too":    oneRacerSwapsRing,
 		"a ring stays, however much time goes by":  ringsStay,
 		"a destroyed private half does not return": destroyedKeysAreGone,
+		"events are a chain":                       eventsAreAChain,
+		"a lost swap leaves no event":              lostSwapsLeaveNoEvent,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
@@ -59,7 +61,7 @@ func Salts(t *testing.T, open Opener[exchange.Store]) {
 func ringsComeBack(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	wantRing(t, opened.Doors[0], keys.Snapshot{})
 	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now()), fullKey("two", clock.Now()), {KID: "bare"}}}
-	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	ring.Version = 1
 	for _, door := range opened.Doors {
 		wantRing(t, door, ring)
@@ -68,7 +70,7 @@ func ringsComeBack(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 
 func ringsNeedTheVersion(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	store := opened.Doors[0]
-	wantErr(t, store.SwapRing(t.Context(), keys.Snapshot{Version: 1}), keys.ErrConflict)
+	wantErr(t, store.SwapRing(t.Context(), keys.Snapshot{Version: 1}, nil), keys.ErrConflict)
 	var ring keys.Snapshot
 	for version := range int64(4) {
 		for _, wrong := range []int64{0, version - 1, version + 1} {
@@ -76,11 +78,11 @@ func ringsNeedTheVersion(t *testing.T, opened Opened[keys.Store], clock *Clock) 
 				continue
 			}
 			lost := keys.Snapshot{Version: wrong, Keys: []keys.Record{fullKey("lost", clock.Now())}}
-			wantErr(t, store.SwapRing(t.Context(), lost), keys.ErrConflict)
+			wantErr(t, store.SwapRing(t.Context(), lost, nil), keys.ErrConflict)
 		}
 		wantRing(t, store, ring)
 		ring.Keys = append(ring.Keys, fullKey(fmt.Sprint("kid", version), clock.Now()))
-		wantErr(t, store.SwapRing(t.Context(), ring), nil)
+		wantErr(t, store.SwapRing(t.Context(), ring, nil), nil)
 		ring.Version = version + 1
 		wantRing(t, store, ring)
 	}
@@ -90,7 +92,7 @@ func oneRacerSwapsRing(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	for version := range int64(5) {
 		errs := race(func(racer int) error {
 			mine := keys.Snapshot{Version: version, Keys: []keys.Record{fullKey(fmt.Sprint(racer), clock.Now())}}
-			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), mine)
+			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), mine, nil)
 		})
 		oneWinner(t, errs, keys.ErrConflict)
 		for racer, err := range errs {
@@ -104,7 +106,7 @@ func oneRacerSwapsRing(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 
 func ringsStay(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now())}}
-	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	clock.Advance(50 * 365 * 24 * time.Hour)
 	wantErr(t, opened.Sweep(t.Context()), nil)
 	ring.Version = 1
@@ -113,11 +115,58 @@ func ringsStay(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 
 func destroyedKeysAreGone(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now())}}
-	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	ring.Version, ring.Keys[0].Private = 1, nil
-	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring), nil)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	ring.Version = 2
 	wantRing(t, opened.Doors[0], ring)
+}
+
+func eventsAreAChain(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	wantEvents(t, opened.Doors[0])
+	var all []keys.Event
+	for version := range int64(130) { // more than one page
+		fresh := []keys.Event{anEvent(2*version, clock.Now()), anEvent(2*version+1, clock.Now())}
+		door := opened.Doors[int(version)%len(opened.Doors)]
+		wantErr(t, door.SwapRing(t.Context(), keys.Snapshot{Version: version}, fresh), nil)
+		all = append(all, fresh...)
+	}
+	clock.Advance(50 * 365 * 24 * time.Hour)
+	wantErr(t, opened.Sweep(t.Context()), nil)
+	for _, door := range opened.Doors {
+		wantEvents(t, door, all...)
+	}
+}
+
+func lostSwapsLeaveNoEvent(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	one, lost := anEvent(1, clock.Now()), anEvent(2, clock.Now())
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{one}), nil)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{lost}), keys.ErrConflict)
+	for version := int64(1); version < 5; version++ {
+		oneWinner(t, race(func(racer int) error {
+			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), keys.Snapshot{Version: version}, []keys.Event{anEvent(version, clock.Now())})
+		}), keys.ErrConflict)
+	}
+	wantEvents(t, opened.Doors[0], one, anEvent(1, clock.Now()), anEvent(2, clock.Now()), anEvent(3, clock.Now()), anEvent(4, clock.Now()))
+}
+
+func anEvent(n int64, now time.Time) keys.Event {
+	return keys.Event{
+		Time: now, What: keys.KeyActivated, KID: fmt.Sprint("kid", n), Class: "context", Algorithm: "ES256",
+		Public: []byte("public half"), By: "ops@host", Why: "drill \x00 \u2028",
+	}
+}
+
+func wantEvents(t *testing.T, store keys.Store, want ...keys.Event) {
+	t.Helper()
+	got, err := store.Events(t.Context())
+	if err != nil {
+		t.Errorf("read events: %v", err)
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
 }
 
 func wantRing(t *testing.T, store keys.Store, want keys.Snapshot) {

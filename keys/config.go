@@ -68,9 +68,9 @@ func (c *Config) Lease() time.Duration {
 	return min(longestLease, c.Retiring-c.aftermath(), c.Active/4)
 }
 
-// ripening is the age at which a pending key may sign. A replica in lease may have read the ring
+// Ripening is the age at which a pending key may sign. A replica in lease may have read the ring
 // just before the key was stored; only when all such leases have ended is it in every served set.
-func (c *Config) ripening() time.Duration {
+func (c *Config) Ripening() time.Duration {
 	return c.PublishAhead + c.Lease() + c.skew()
 }
 

@@ -39,11 +39,26 @@ func (r *Ring) next(v *view, k *Record) time.Time {
 	case Pending:
 		return r.activation(v, k)
 	case Active:
-		return k.Activated.Add(r.cfg.term(k) / 2)
+		end := k.Activated.Add(r.cfg.term(k) / 2)
+		if ripe := r.firstRipe(v, k); k.Replace && !ripe.IsZero() && ripe.Before(end) {
+			return ripe
+		}
+		return end
 	case Retiring:
 		return k.Demoted.Add(r.cfg.Retiring)
 	}
 	return time.Time{}
+}
+
+// firstRipe is when the first of the keys that can take over from k is ripe; zero if there is none.
+func (r *Ring) firstRipe(v *view, k *Record) (first time.Time) {
+	for _, other := range v.records {
+		ripe := other.Published.Add(r.cfg.Ripening())
+		if other.Class == k.Class && other.state() == Pending && (first.IsZero() || ripe.Before(first)) {
+			first = ripe
+		}
+	}
+	return first
 }
 
 // activation is when a pending key should begin to sign: one term after another, each once it is
@@ -57,7 +72,7 @@ func (r *Ring) activation(v *view, k *Record) time.Time {
 		if other.Class != k.Class || other.state() != Pending || other.Algorithm != r.cfg.Algorithm {
 			continue
 		}
-		if ripe := other.Published.Add(r.cfg.ripening()); ripe.After(start) {
+		if ripe := other.Published.Add(r.cfg.Ripening()); ripe.After(start) {
 			start = ripe
 		}
 		if other.KID == k.KID {
@@ -74,8 +89,8 @@ func (r *Ring) blockedBy(k *Record, now, next time.Time) string {
 	switch {
 	case slices.Contains(r.cfg.Denied, k.KID):
 		return "denied by the configuration"
-	case k.state() == Pending && now.Before(k.Published.Add(r.cfg.ripening())):
-		return "published for less than " + plain(r.cfg.ripening())
+	case k.state() == Pending && now.Before(k.Published.Add(r.cfg.Ripening())):
+		return "published for less than " + plain(r.cfg.Ripening())
 	case k.state() == Retiring && k.Held:
 		return "held"
 	case k.state() == Active && late:

@@ -67,6 +67,9 @@ func TestAnOrderedRotationWaitsForARipeKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantWhats(t, events, old, keys.KeyReplacement)
+	if info := ring.List()[slices.IndexFunc(ring.List(), func(i keys.Info) bool { return i.KID == old })]; info.Next.Sub(epoch) > 50*time.Hour {
+		t.Errorf("the list says that it is replaced at %s, want when the standby is ripe", info.Next)
+	}
 	if verify(t, sign(t, ring), published(t, ring.KeySet())) != old {
 		t.Error("a key signs that nobody can know yet")
 	}

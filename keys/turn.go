@@ -138,7 +138,7 @@ func (t *turn) due(k *Record) bool {
 	if k.Replace {
 		return true
 	}
-	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.ripening() {
+	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.Ripening() {
 		return true
 	}
 	return t.age(k) >= t.cfg.term(k)/2
@@ -201,7 +201,7 @@ func (t *turn) inTerm(k *Record) bool {
 	return most < t.cfg.term(k)
 }
 
-func (t *turn) ripe(k *Record) bool { return t.age(k) >= t.cfg.ripening() }
+func (t *turn) ripe(k *Record) bool { return t.age(k) >= t.cfg.Ripening() }
 
 // stale says whether a pending key has waited so long that it could not sign for a whole term.
 func (t *turn) stale(k *Record) bool { return t.age(k) > k.span()-t.cfg.term(k) }

@@ -72,7 +72,7 @@ func TestAFileOfTheFirstSchemaIsUpgraded(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].SID != "one" {
 		t.Errorf("revocations %v, %v", found, err)
 	}
-	must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{Version: 1}))
+	must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{Version: 1}, nil))
 }
 
 func TestADatabaseOfANewerSchemaIsRefusedAndNotTouched(t *testing.T) {

@@ -143,7 +143,7 @@ func try(s *store.Store, what string, round int) error {
 	case "put":
 		return s.Sessions().PutOnce(ctx, "race", name, time.Now().Add(time.Hour))
 	case "ring":
-		return s.Keys().SwapRing(ctx, keys.Snapshot{Version: int64(round), Keys: []keys.Record{{KID: rand.Text()}}})
+		return s.Keys().SwapRing(ctx, keys.Snapshot{Version: int64(round), Keys: []keys.Record{{KID: rand.Text()}}}, nil)
 	case "take":
 		fresh := aSession(rand.Text())
 		return s.Sessions().Insert(ctx, fresh, session.Birth{Handle: handleOf(fresh.SID), Until: fresh.Expires, Txn: name})

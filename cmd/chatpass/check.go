@@ -144,7 +144,7 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 			return []finding{{"store", statusOK, "there is none yet: the service makes it"}} // and it alone, as the user it runs as
 		}
 	}
-	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer, Now: time.Now})
+	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer})
 	if errors.Is(err, store.ErrWrongMasterKey) {
 		return []finding{{"master key", statusFault, err.Error()}}
 	}

@@ -252,7 +252,7 @@ func TestCheckTellsWhatToRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(b.dir, "state.db"), Sealer: sealer, Now: time.Now})
+	st, err := store.Open(t.Context(), store.Config{URL: "sqlite:" + filepath.Join(b.dir, "state.db"), Sealer: sealer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,20 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"chatpass/config"
 	"chatpass/decision"
 	"chatpass/exchange"
-	"chatpass/seal"
 	"chatpass/session"
-	"chatpass/store"
 )
 
 func explainCommand(to streams) *cobra.Command {
@@ -63,35 +58,6 @@ docs/refusals.md, unmapped.failed_check names the check that failed, and metadat
 			decision.Clip(id), decision.KeptFor.Hours(), decision.Clip(id))
 	}
 	return found, errors.Join(err, st.Close())
-}
-
-// joinStore opens the store of the configuration beside the running service, as another replica would. It
-// makes none, and what is wrong elsewhere in the file does not matter to it.
-func joinStore(ctx context.Context, flag string) (*store.Store, error) {
-	cfg, err := readConfig(flag)
-	faults, _ := errors.AsType[config.Faults](err)
-	for _, f := range faults {
-		if cfg == nil || f.Path == "" || f.Path == "store" || f.Path == "master_key" {
-			return nil, err
-		}
-	}
-	if cfg == nil {
-		return nil, err
-	}
-	if file, ok := strings.CutPrefix(cfg.Store.Reveal(), "sqlite:"); ok {
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no store at %s: the service makes it when it runs first", file)
-		}
-	}
-	sealer, err := seal.New([]byte(cfg.MasterKey.Reveal()))
-	if err != nil {
-		return nil, fmt.Errorf("read master key: %w", err)
-	}
-	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer, Now: time.Now})
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	return st, nil
 }
 
 // An explanation is all there is to say of a decision.

@@ -72,7 +72,9 @@ func commands(to streams) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(demoCommand(to), serveCommand(to), healthCommand(to), checkCommand(to), secretCommand(to), explainCommand(to), versionCommand(to))
+	root.AddCommand(
+		demoCommand(to), serveCommand(to), healthCommand(to), checkCommand(to), explainCommand(to), keysCommand(to),
+		secretCommand(to), versionCommand(to))
 	return root
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,10 +17,24 @@ func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"setenv":     func(ts *testscript.TestScript, _ bool, args []string) { ts.Setenv(args[0], ts.ReadFile(args[1])) },
+			"setenv":     setenv,
 			"listen":     listenAt,
 			"ask":        ask,
 			"eventually": eventually,
 		},
 	})
+}
+
+// setenv is a command of scripts: it gives a variable the content of a file, or what the first group of a
+// regular expression matches in it.
+func setenv(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[1])
+	if len(args) > 2 {
+		found := regexp.MustCompile("(?m)" + args[2]).FindStringSubmatch(text)
+		if found == nil {
+			ts.Fatalf("%s does not match %s", args[1], args[2])
+		}
+		text = found[1]
+	}
+	ts.Setenv(args[0], text)
 }

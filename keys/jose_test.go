@@ -138,7 +138,7 @@ func verifyECDSA(public *ecdsa.PublicKey, digest, sig []byte, width int) bool {
 
 func byJWX(t *testing.T, alg string, public any, token, claims string) {
 	t.Helper()
-	got, err := jws.Verify([]byte(token), jws.WithKey(jwa.SignatureAlgorithm(alg), public))
+	got, err := jws.Verify([]byte(token), jws.WithKey(jwa.KeyAlgorithmFrom(alg), public))
 	if err != nil || string(got) != claims {
 		t.Fatalf("jwx: got %s, %v", got, err)
 	}
@@ -162,7 +162,7 @@ func TestSignEqualsJWS(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		key := jws.WithKey(jwa.SignatureAlgorithm(alg), private, jws.WithProtectedHeaders(protected))
+		key := jws.WithKey(jwa.KeyAlgorithmFrom(alg), private, jws.WithProtectedHeaders(protected))
 		want, err := jws.Sign([]byte(`{"sub":"a"}`), key)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -67,7 +68,8 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	if err != nil {
 		return nil, exchange.Refuse(identity.ParameterMissing, "the body is not form-urlencoded")
 	}
-	for name, values := range form {
+	for _, name := range slices.Sorted(maps.Keys(form)) { // in order: the same request gets the same answer
+		values := form[name]
 		if len(values) > 1 && !slices.Contains(repeatable, name) {
 			return form, exchange.Refuse(identity.ParameterRepeated, "").Measured(fmt.Sprintf("parameter %s %d times", decision.Clip(name), len(values)), "once")
 		}

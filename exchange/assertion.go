@@ -84,6 +84,16 @@ func (x *Exchanger) byAssertion(ctx context.Context, c Credentials) (*Client, er
 	return client, x.useUp(ctx, client, a)
 }
 
+// claimed is the client that an assertion speaks of, believed by nobody: an operator must see whose
+// credential fails.
+func claimed(c Credentials) string {
+	a, err := readAssertion(c.Assertion)
+	if err != nil {
+		return ""
+	}
+	return a.Subject
+}
+
 // readAssertion reads an assertion. Keys that it brings along are no members of it.
 func readAssertion(text string) (assertion, error) {
 	if len(text) > maxToken {

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,9 @@ type Request struct {
 	Scope              []string
 	// Conversation binds the context to one conversation; at most 128 printable characters.
 	Conversation string
+	// Spend is told the session that the subject token belongs to, as soon as it is known; its error ends
+	// the request. May be nil.
+	Spend func(sid string) error
 	// ExpectedCustomer, if given, must be the customer the context is for.
 	ExpectedCustomer string
 	// Active: the person has done something just now.
@@ -209,6 +213,7 @@ func (e *evaluation) checkClient(ctx context.Context) error {
 		e.record.Pass("client", e.record.ClientType+" client "+e.record.Client, "a registered client")
 	}
 	if err != nil {
+		e.record.Client = cmp.Or(e.record.Client, claimed(e.req.Credentials))
 		return err
 	}
 	e.client = client

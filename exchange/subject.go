@@ -51,6 +51,11 @@ func (e *evaluation) checkSubject(ctx context.Context) error {
 	if !slices.Contains(e.client.App.Issuers, who.IDP) || !e.cfg.Knows(who.IDP, who.Issuer) { // it was one when the session began
 		return identity.Reject(e.req.SubjectTokenType.distrusted(), "an issuer that is not the app's any more", "one of "+strings.Join(e.client.App.Issuers, " "))
 	}
+	if found.session != nil && e.req.Spend != nil {
+		if err := e.req.Spend(found.session.SID); err != nil {
+			return err
+		}
+	}
 	e.subject = found
 	e.record.IDP = found.identity.IDP
 	e.record.Pass("subject", "of issuer "+found.identity.IDP, "of an issuer of this app")

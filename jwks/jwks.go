@@ -140,7 +140,10 @@ func (s *Set) key(ctx context.Context, w want) (jose.JSONWebKey, error) {
 	if key, ok := find(keys, w); ok {
 		return key, nil
 	}
-	f := s.ask(ctx)
+	f, failure := s.ask(ctx)
+	if failure != nil {
+		return jose.JSONWebKey{}, failure
+	}
 	if f == nil {
 		return jose.JSONWebKey{}, &UnknownKeyError{KID: clip(w.kid), CoolingDown: !s.static}
 	}
@@ -221,19 +224,20 @@ func (s *Set) tolerable() bool {
 	return !s.fetched.IsZero() && s.cfg.Now().Sub(s.fetched) < s.cfg.StaleIfError
 }
 
-// ask returns the fetch that an unknown key may cause or join; nil during the cool-down.
-func (s *Set) ask(ctx context.Context) *flight {
+// ask returns the fetch that an unknown key may cause or join; nil during the cool-down. Then its error is
+// that of the last fetch: the key may be in the set that did not come.
+func (s *Set) ask(ctx context.Context) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.static || s.flight != nil {
-		return s.flight
+		return s.flight, nil
 	}
 	now := s.cfg.Now()
 	if now.Sub(s.asked) < s.cfg.Cooldown || now.Sub(s.tried) < min(firstCooldown, s.cfg.Cooldown) {
-		return nil
+		return nil, s.failure
 	}
 	s.asked = now
-	return s.start(ctx)
+	return s.start(ctx), nil
 }
 
 func (s *Set) held() []key {

@@ -286,8 +286,12 @@ func TestUnknownKidWhilePublisherIsDownIsAnOutage(t *testing.T) {
 	p.answer(http.StatusInternalServerError, "")
 	c.advance(time.Minute)
 	wantOutage(t, s, "b")
-	wantUnknown(t, s, "b", true)
+	wantOutage(t, s, "b") // also while the publisher is not asked again: it may have the key
+	wantOutage(t, s, "c")
 	wantKey(t, s, "a")
+	p.publish(t, ecKey(t, "a", elliptic.P256()))
+	c.advance(time.Minute)
+	wantUnknown(t, s, "b", false)
 }
 
 func TestRefreshIgnoresTheCooldown(t *testing.T) {

@@ -91,12 +91,13 @@ func (l *limiter[K]) refuse(bucket *rate.Limiter, now time.Time) error {
 	return &exchange.Error{Code: l.code, RetryAfter: max(wait, time.Millisecond)}
 }
 
-// askForContext counts one call with a session's cookie.
-func (l limits) askForContext(cookie string) error {
-	if cookie == "" {
+// askForContext counts one call for a context of a session: of the one that a cookie holds before the
+// store is asked for it, else of the one of that sid.
+func (l limits) askForContext(session string) error {
+	if session == "" {
 		return nil
 	}
-	return l.sessions.count(sha256.Sum256([]byte(cookie)))
+	return l.sessions.count(sha256.Sum256([]byte(session)))
 }
 
 // limited turns away, before anything of it is read, a request of a household that was refused too

@@ -308,6 +308,21 @@ func TestLimitSignsNobodyOut(t *testing.T) {
 	}
 }
 
+// Whoever has an ID token could otherwise use up what everybody gets through a public client.
+func TestOnePersonCannotExhaustAPublicClient(t *testing.T) {
+	h, c := limitedHouse(t, server.Limits{ContextsPerSession: 2})
+	for range 3 { // the first begins the session
+		if res := h.send(t, asks(h, nil)); res.StatusCode != http.StatusOK {
+			t.Fatalf("within the limit: %s", res.Status)
+		}
+	}
+	wantSlow(t, h.send(t, asks(h, nil)), identity.LimitPerSession)
+	c.at = c.at.Add(time.Minute)
+	if res := h.send(t, asks(h, nil)); res.StatusCode != http.StatusOK {
+		t.Errorf("a minute later: %s", res.Status)
+	}
+}
+
 // A client that hangs up is no failure of ours, whatever we could not ask any more.
 func TestHangingUpIsNoFailure(t *testing.T) {
 	for name, ask := range map[string]func(*house) *http.Request{

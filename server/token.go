@@ -31,7 +31,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req.Meet = s.meet(r)
+	req.Meet, req.Spend = s.meet(r), s.limits.askForContext
 	issued, err := s.cfg.Exchanger.Exchange(r.Context(), req)
 	if err != nil {
 		return err

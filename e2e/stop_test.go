@@ -68,7 +68,7 @@ func refusesConnections(s site) error {
 // on before is never cut, every decision the service takes is heard, and all that anybody sees is that new
 // connections are refused.
 func TestTerminationLosesNoRequest(t *testing.T) {
-	site, upstream := newSiteWithIssuer(t)
+	site, upstream := newSiteWithIssuer(t, [2]string{"log: {", "limits: {contexts_per_minute_per_session: 0}\nlog: {"}) // one person calls all the time
 	service := site.serve(t)
 	hammer := hammer{t: t, site: site, idToken: shopIDToken(t, upstream, "alice")}
 	for range 8 {

@@ -3,6 +3,7 @@ package oidc
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -120,9 +121,14 @@ func (is *issuer) ownKey(t token, keyIssuer string) bool {
 }
 
 // Knows says whether tokens of the issuer with that URL, as in [identity.Identity], are those of the
-// configured issuer of that name: its own, or of a tenant of it. A name can be given to another issuer
-// and a tenant be struck off while sessions go on that were begun before.
+// configured issuer of that name: its own, or of a tenant of it, also under the URL that it had before it
+// moved and that stands for it in pairwise subjects. A name can be given to another issuer and a tenant be
+// struck off while sessions go on that were begun before.
 func (g *Gate) Knows(name, issuerURL string) bool {
 	is, err := g.named(name)
-	return err == nil && is.issues(issuerURL)
+	if err != nil {
+		return false
+	}
+	moved := func(t tenant) bool { return t.subjectIssuer == issuerURL }
+	return is.issues(issuerURL) || slices.ContainsFunc(slices.Collect(maps.Values(is.tenants)), moved)
 }

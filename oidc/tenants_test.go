@@ -197,6 +197,7 @@ func TestGateKnowsWhoseTokensAreMeantByAName(t *testing.T) {
 	p := newIDP(t)
 	many := manyTenants(t, p)
 	one := newGate(t, p, newClock(), func(cfg *oidc.Config) { cfg.Aliases = []string{"accounts.example"} })
+	moved := newGate(t, p, newClock(), func(cfg *oidc.Config) { cfg.SubjectIssuer = "https://old.example" })
 	for _, row := range []struct {
 		gate      *oidc.Gate
 		name, url string
@@ -206,6 +207,8 @@ func TestGateKnowsWhoseTokensAreMeantByAName(t *testing.T) {
 		{one, "corp", "accounts.example", true},
 		{one, "corp", "https://old.example", false},
 		{one, "corp", "", false},
+		{moved, "corp", p.URL, true},
+		{moved, "corp", "https://old.example", true},
 		{one, "other", p.URL, false},
 		{many, "corp", p.URL + "/" + tenantA + "/v2.0", true},
 		{many, "corp", p.URL + "/" + foreignTenant + "/v2.0", false},

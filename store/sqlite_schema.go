@@ -74,7 +74,9 @@ func sqliteStep(ctx context.Context, conn *sql.Conn, script string, from int) (e
 // useWAL lets reads go on while something is written. It stays with the file.
 func useWAL(ctx context.Context, conn *sql.Conn) error {
 	var mode string
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+	// SQLite does not wait by itself for another process that is just switching too.
+	err := patiently(ctx, func() error { return conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode) })
+	if err != nil {
 		return fmt.Errorf("switch to write-ahead log: %w", err)
 	}
 	if mode != "wal" {

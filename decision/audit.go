@@ -85,9 +85,9 @@ func tame(s string, limit int) string {
 }
 
 func isPlain(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return false
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' { // not ASCII: look closer
+			return !strings.ContainsFunc(s[i:], func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
 		}
 	}
 	return true

@@ -171,9 +171,13 @@ func (x *Exchanger) Exchange(ctx context.Context, req Request) (Context, error) 
 	return issued, err
 }
 
+// usualRungs is how many checks a refused request has passed, more or less.
+const usualRungs = 12
+
 func (x *Exchanger) begin(req Request, verb string) *evaluation {
 	return &evaluation{Exchanger: x, req: req, now: x.cfg.Now(), record: decision.Decision{
 		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID, Client: req.Credentials.ClientID,
+		Ladder: make([]decision.Rung, 0, usualRungs),
 	}}
 }
 

@@ -37,13 +37,7 @@ type subject struct {
 
 // checkSubject verifies the subject token.
 func (e *evaluation) checkSubject(ctx context.Context) error {
-	verify, ok := map[TokenType]func(context.Context) (subject, error){
-		Cookie: e.byCookie, SignIn: e.bySignIn, IDToken: e.byToken, AccessToken: e.byContext, JWT: e.byContext,
-	}[e.req.SubjectTokenType]
-	if !ok {
-		return Refuse(identity.UnsupportedTokenType, "")
-	}
-	found, err := verify(ctx)
+	found, err := e.verify(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,6 +54,20 @@ func (e *evaluation) checkSubject(ctx context.Context) error {
 	e.record.IDP = found.identity.IDP
 	e.record.Pass("subject", "of issuer "+found.identity.IDP, "of an issuer of this app")
 	return nil
+}
+
+func (e *evaluation) verify(ctx context.Context) (subject, error) {
+	switch e.req.SubjectTokenType {
+	case Cookie:
+		return e.byCookie(ctx)
+	case SignIn:
+		return e.bySignIn(ctx)
+	case IDToken:
+		return e.byToken(ctx)
+	case AccessToken, JWT:
+		return e.byContext(ctx)
+	}
+	return subject{}, Refuse(identity.UnsupportedTokenType, "")
 }
 
 func (e *evaluation) byCookie(ctx context.Context) (subject, error) {

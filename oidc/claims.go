@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"chatpass/identity"
 )
@@ -24,6 +25,9 @@ func (c claims) ambiguous() string {
 		"events", "at_hash", "c_hash", "_claim_names", "_claim_sources",
 	}
 	for name := range c {
+		if isLower(name) { // nearly all are: such a name folds to itself alone
+			continue
+		}
 		for _, k := range known {
 			if name != k && strings.EqualFold(name, k) {
 				return k
@@ -31,6 +35,15 @@ func (c claims) ambiguous() string {
 		}
 	}
 	return ""
+}
+
+func isLower(name string) bool {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf || name[i] >= 'A' && name[i] <= 'Z' {
+			return false
+		}
+	}
+	return true
 }
 
 // present returns the members that are not null: rules would take a null for a value.

@@ -128,8 +128,12 @@ func (is *issuer) believe(ctx context.Context, t token, own bool, check func() e
 	if err != nil {
 		return nil, err
 	}
-	isFor := func(keyIssuer string) bool { return is.ownKey(t, keyIssuer) }
-	set := &watchedKeySet{keys: keys, token: t, own: own, isFor: isFor, check: check}
+	key, err := is.keyOf(ctx, keys, t, own)
+	if err != nil {
+		return nil, err
+	}
+	t.passed.Tell("token key", "key id "+clip(t.kid), "a key that the issuer publishes")
+	set := &watchedKeySet{key: key, token: t, check: check}
 	verifier := gooidc.NewVerifier(t.iss, set, &gooidc.Config{
 		SupportedSigningAlgs: is.cfg.Algorithms,
 		SkipClientIDCheck:    true, // several clients may be accepted: identify
@@ -153,47 +157,14 @@ func (is *issuer) checkAlgorithm(t token) error {
 	return nil
 }
 
-// A watchedKeySet finds the key, verifies the signature and makes our checks, as go-oidc's seam for key
-// sets. It remembers the error, which go-oidc flattens: an outage would look like a forgery.
-type watchedKeySet struct {
-	keys  *jwks.Set
-	token token
-	own   bool
-	isFor func(keyIssuer string) bool
-	check func() error
-	err   error
-}
-
-// VerifySignature implements [gooidc.KeySet].
-func (w *watchedKeySet) VerifySignature(ctx context.Context, _ string) ([]byte, error) {
-	w.err = w.verify(ctx)
-	return w.token.payload, w.err
-}
-
-func (w *watchedKeySet) verify(ctx context.Context) error {
-	key, err := w.key(ctx)
-	if err != nil {
-		return err
-	}
-	w.token.passed.Tell("token key", "key id "+clip(w.token.kid), "a key that the issuer publishes")
-	signed, err := jose.ParseSignedCompact(w.token.raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(w.token.alg)})
-	if err != nil {
-		return malformed("header that go-jose cannot read")
-	}
-	payload, err := signed.Verify(key.Key)
-	if err != nil || !bytes.Equal(payload, w.token.payload) {
-		return identity.Reject(identity.SignatureInvalid, "signature does not verify", "a signature by key "+clip(key.KeyID))
-	}
-	w.token.passed.Tell("token signature", "verifies", "a signature by key "+clip(key.KeyID))
-	return w.check()
-}
-
-func (w *watchedKeySet) key(ctx context.Context) (jose.JSONWebKey, error) {
-	key, err := w.keys.KeyOf(ctx, w.token.kid, w.token.alg, w.isFor)
+// keyOf finds the key that the token's header names; go-oidc would read the whole token before it asked.
+func (is *issuer) keyOf(ctx context.Context, keys *jwks.Set, t token, own bool) (jose.JSONWebKey, error) {
+	isFor := func(keyIssuer string) bool { return is.ownKey(t, keyIssuer) }
+	key, err := keys.KeyOf(ctx, t.kid, t.alg, isFor)
 	unknown, ok := errors.AsType[*jwks.UnknownKeyError](err)
-	if ok && unknown.CoolingDown && w.own {
-		if err = w.keys.Refresh(ctx); err == nil {
-			key, err = w.keys.KeyOf(ctx, w.token.kid, w.token.alg, w.isFor)
+	if ok && unknown.CoolingDown && own {
+		if err = keys.Refresh(ctx); err == nil {
+			key, err = keys.KeyOf(ctx, t.kid, t.alg, isFor)
 		}
 		unknown, ok = errors.AsType[*jwks.UnknownKeyError](err)
 	}
@@ -201,10 +172,38 @@ func (w *watchedKeySet) key(ctx context.Context) (jose.JSONWebKey, error) {
 	case ok:
 		return key, &identity.Rejection{
 			Code: identity.KeyUnknown, Measured: "key id " + clip(unknown.KID),
-			Required: "a single key of the issuer that fits " + w.token.alg, Err: err,
+			Required: "a single key of the issuer that fits " + t.alg, Err: err,
 		}
 	case err != nil:
 		return key, outage(err)
 	}
 	return key, nil
+}
+
+// A watchedKeySet verifies the signature and makes our checks, as go-oidc's seam for key sets. It
+// remembers the error, which go-oidc flattens.
+type watchedKeySet struct {
+	key   jose.JSONWebKey
+	token token
+	check func() error
+	err   error
+}
+
+// VerifySignature implements [gooidc.KeySet].
+func (w *watchedKeySet) VerifySignature(context.Context, string) ([]byte, error) {
+	w.err = w.verify()
+	return w.token.payload, w.err
+}
+
+func (w *watchedKeySet) verify() error {
+	signed, err := jose.ParseSignedCompact(w.token.raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(w.token.alg)})
+	if err != nil {
+		return malformed("header that go-jose cannot read")
+	}
+	payload, err := signed.Verify(w.key.Key)
+	if err != nil || !bytes.Equal(payload, w.token.payload) {
+		return identity.Reject(identity.SignatureInvalid, "signature does not verify", "a signature by key "+clip(w.key.KeyID))
+	}
+	w.token.passed.Tell("token signature", "verifies", "a signature by key "+clip(w.key.KeyID))
+	return w.check()
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -65,6 +66,7 @@ func BenchmarkRefusalBeforeSignature(b *testing.B) {
 		{"parameter missing", h, url.Values{"grant_type": {""}}, http.StatusBadRequest},
 		{"three dots", h, url.Values{"subject_token": {"a.b.c.d"}}, http.StatusBadRequest},
 		{"client unknown", h, url.Values{"client_id": {"nobody"}}, http.StatusUnauthorized},
+		{"key id unknown", h, url.Values{"subject_token": {withKID(h.values["ada"], "k2")}}, http.StatusBadRequest},
 		{"issuer unknown", h, url.Values{"subject_token": {h.issuer.idToken(b, map[string]any{"iss": "https://nobody"})}}, http.StatusBadRequest},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -86,6 +88,12 @@ func BenchmarkRefusalBeforeSignature(b *testing.B) {
 			}
 		})
 	}
+}
+
+// withKID returns the token with another key id in its header.
+func withKID(token, kid string) string {
+	_, signed, _ := strings.Cut(token, ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"JWT","kid":"`+kid+`"}`)) + "." + signed
 }
 
 // answerBare is the least that any handler does for a form and a JSON answer.

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { withPostgres } from './postgres.mjs';
 
 // The race detector costs five to ten times the time: it runs where goroutines share state.
-const racing = ['jwks', 'oidc', 'keys', 'session', 'exchange', 'server', 'verify'];
+const racing = ['jwks', 'oidc', 'keys', 'session', 'status', 'exchange', 'server', 'verify'];
 
 const suites = {
   rooms: () => goTest('.', rooms().filter((room) => !racing.includes(room))),

@@ -27,6 +27,10 @@ type Config struct {
 	// another issuer, and a tenant be struck off, while sessions go on that began before.
 	Knows  func(idp, issuer string) bool
 	Signer Signer
+	// Place gives a new session of an app its place in a status list: the list's name, and an index in it.
+	// ends is when no context of the session can verify any more. Without a name the session has none. nil:
+	// there are no lists.
+	Place func(ctx context.Context, app string, ends time.Time) (list string, index int, err error)
 	// Open reads a context that Signer signed: its `typ` and payload. It looks at no claim. Its error is an
 	// [identity.Rejection].
 	Open  func(token string) (typ string, payload []byte, err error)

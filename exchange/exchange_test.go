@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -40,6 +41,10 @@ type house struct {
 	signing  *ecdsa.PrivateKey // of the client that signs
 	audit    []decision.Decision
 	moved    bool // no issuer is known any more by the URL it had
+	// list is where sessions are placed; placed says for whom that was asked.
+	list     string
+	placeErr error
+	placed   []string
 }
 
 // verifier believes the tokens of the people it knows.
@@ -150,6 +155,7 @@ func newHouse(t testing.TB) *house {
 		Issuer: "https://chat-auth", Apps: grown(t, h, apps(t)), Sessions: h.sessions,
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
 		Knows:     func(string, string) bool { return !h.moved },
+		Place:     h.place,
 		Signer:    h.pen, Open: h.pen.open, SessionsPerCustomer: 3, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
 	})
@@ -165,6 +171,12 @@ func newHouse(t testing.TB) *house {
 }
 
 // ask is a request that is granted.
+// place gives every session the same place, or none if it cannot.
+func (h *house) place(_ context.Context, app string, ends time.Time) (string, int, error) {
+	h.placed = append(h.placed, fmt.Sprint(app, " ", ends.Sub(h.now)))
+	return h.list, 4711, h.placeErr
+}
+
 func ask() exchange.Request {
 	return exchange.Request{
 		Credentials:  exchange.Credentials{ClientID: "web", Origin: "https://shop"},
@@ -425,6 +437,32 @@ func TestFailureUsesNothingUp(t *testing.T) {
 	h.pen.err = nil
 	if _, err := h.Exchange(t.Context(), ask()); err != nil {
 		t.Errorf("after the outage: %v", err)
+	}
+}
+
+func TestSessionKeepsItsPlaceInAStatusList(t *testing.T) {
+	h := newHouse(t)
+	h.placeErr = &identity.Outage{Code: identity.StoreUnavailable, Err: io.EOF}
+	_, err := h.Exchange(t.Context(), ask())
+	if undecided, ok := errors.AsType[*exchange.Undecided](err); !ok || undecided.Decision == "" {
+		t.Fatalf("without the lists: got %v, want an undecided request", err)
+	}
+	if _, err := h.sessions.OfToken(t.Context(), "support", "ada.id.token"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a failed exchange left a session behind: %v", err)
+	}
+	h.placeErr, h.list = nil, "support.1"
+	want := map[string]any{"status_list": map[string]any{"idx": 4711.0, "uri": "https://chat-auth/status/support.1"}}
+	for range 2 { // the second finds the session of the first
+		got, err := h.Exchange(t.Context(), ask())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, claimsOf(t, got.Token)["status"]); diff != "" {
+			t.Errorf("status (-want +got):\n%s", diff)
+		}
+	}
+	if len(h.placed) != 2 {
+		t.Errorf("asked for a place %d times: %v", len(h.placed), h.placed)
 	}
 }
 

@@ -30,6 +30,9 @@ func (e *evaluation) issue(ctx context.Context) (Context, error) {
 		return e.sign(ctx, *e.subject.session)
 	}
 	draft := e.draft()
+	if err := e.place(ctx, &draft.Session); err != nil {
+		return Context{}, err
+	}
 	issued, err := e.sign(ctx, draft.Session)
 	if err != nil {
 		return Context{}, err
@@ -63,6 +66,21 @@ func (e *evaluation) draft() session.Draft {
 		start.Limits.Absolute = left
 	}
 	return e.cfg.Sessions.DraftDerived(start, e.req.SubjectToken)
+}
+
+// place gives a new session its place in a status list.
+func (e *evaluation) place(ctx context.Context, fresh *session.Session) error {
+	if e.cfg.Place == nil {
+		return nil
+	}
+	list, index, err := e.cfg.Place(ctx, fresh.App, fresh.Expires)
+	if err != nil {
+		return fmt.Errorf("place session: %w", err)
+	}
+	if list != "" {
+		fresh.Place = &session.Place{List: list, Index: index}
+	}
+	return nil
 }
 
 // endReplaced ends the session that the browser had, if it was another customer's. One of the same
@@ -159,6 +177,9 @@ func (e *evaluation) payload(s session.Session) (map[string]any, error) {
 	}
 	if e.actor != nil {
 		claims["act"] = e.actor
+	}
+	if at := s.Place; at != nil {
+		claims["status"] = map[string]any{"status_list": map[string]any{"idx": at.Index, "uri": e.cfg.Issuer + "/status/" + at.List}}
 	}
 	return claims, nil
 }

@@ -27,6 +27,7 @@ import (
 	"chatpass/seal"
 	"chatpass/server"
 	"chatpass/session"
+	"chatpass/status"
 	"chatpass/store"
 )
 
@@ -36,6 +37,7 @@ type house struct {
 	issuer *issuer
 	values map[string]string // what transcripts may name
 	log    *strings.Builder
+	lists  *status.Lists
 	// decisions are all that were made, and store is where refusals may be kept.
 	decisions []decision.Decision
 	store     exchange.Store
@@ -70,7 +72,7 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	ring, err := keys.Open(t.Context(), keys.Config{
-		Algorithm: "ES256", Classes: []string{"context"}, PublishAhead: 48 * time.Hour, Active: 168 * time.Hour, Retiring: 24 * time.Hour,
+		Algorithm: "ES256", Classes: []string{"context", "status"}, PublishAhead: 48 * time.Hour, Active: 168 * time.Hour, Retiring: 24 * time.Hour,
 		JWKSMaxAge: 5 * time.Minute, LongestLifetime: 10 * time.Minute, Store: st.Keys(), Now: time.Now, Log: log,
 	})
 	if err != nil {
@@ -84,6 +86,10 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.lists = status.New(status.Config{
+		Store: st.Status(), Signer: ring.Class("status"), Log: log, URI: self + "/status/", Issuer: self, TTL: time.Minute, Now: time.Now,
+		Secret: func(list string) []byte { return sealer.Sum("status list", []byte(list)) },
+	})
 	exchanger, err := exchange.New(exchange.Config{
 		Issuer: self, Apps: withBackends(t, h, apps(t)), Sessions: sessions, Signer: ring.Class("context"), Store: st.Exchange(),
 		Open: func(token string) (string, []byte, error) {
@@ -91,13 +97,13 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 			return opened.Typ, opened.Claims, err
 		},
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate}, Knows: gate.Knows,
-		Audit: audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
+		Place: h.lists.Place, Audit: audit, Now: time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := server.Config{
-		Issuer: self, Exchanger: exchanger, Gate: gate, Sessions: sessions, Ring: ring, Log: log,
+		Issuer: self, Exchanger: exchanger, Gate: gate, Sessions: sessions, Ring: ring, Lists: h.lists, Log: log,
 		Audit: func(r *http.Request, d *decision.Decision) { audit(r.Context(), d) },
 		Now:   time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 }, JWKSMaxAge: 5 * time.Minute, Limits: server.Limits{ContextsPerSession: perMinute},
 	}

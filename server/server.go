@@ -16,6 +16,7 @@ import (
 	"chatpass/keys"
 	"chatpass/oidc"
 	"chatpass/session"
+	"chatpass/status"
 )
 
 // Config is what a [Server] is made of.
@@ -25,6 +26,7 @@ type Config struct {
 	Gate      *oidc.Gate
 	Sessions  *session.Sessions
 	Ring      *keys.Ring
+	Lists     *status.Lists
 	Log       *slog.Logger
 	// Audit is told of sign-ins, sign-outs and logout tokens; the exchanger tells of the rest.
 	Audit func(*http.Request, *decision.Decision)
@@ -99,6 +101,7 @@ func (s *Server) Handler() http.Handler {
 	route("/v1/backchannel-logout/{issuer}", s.methods(verbs{"POST": s.backchannelLogout}))
 
 	route("/.well-known/jwks.json", s.forAll(s.methods(verbs{"GET": s.keySet, "HEAD": s.keySet})))
+	route("/status/{list}", s.forAll(s.methods(verbs{"GET": s.statusList, "HEAD": s.statusList})))
 	metadata := s.forAll(s.methods(verbs{"GET": s.metadata, "HEAD": s.metadata}))
 	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
 		route("/.well-known/"+name, metadata)

@@ -134,6 +134,7 @@ func settle(text string) string {
 		{`\b[A-Z2-7]{26}\b`, "<id>"},
 		{`"[A-Za-z0-9_-]{43}"`, `"<pseudonym>"`},
 		{`"(nbf|exp|iat|auth_time)": \d+`, `"$1": <time>`},
+		{`"idx": \d+`, `"idx": <place>`},
 		{`"(expires_in|renew_in)": (59|35)\d\b`, `"$1": <a little less>`},
 		{`http://127\.0\.0\.1:\d+`, "<issuer>"},
 		{`nonce-[A-Z2-7]+|nonce="[A-Z2-7]+"`, "<nonce>"},

@@ -99,6 +99,10 @@ type Revocation struct {
 	App   string        `json:"app"`
 	Ended time.Time     `json:"ended"`
 	Cause identity.Code `json:"cause"`
+	// Place is the session's.
+	Place *Place `json:"place,omitempty"`
+	// Until is when it is forgotten: no context of the session can verify any more.
+	Until time.Time `json:"-"`
 	// Logged is when it was entered, by the store's clock.
 	Logged time.Time `json:"-"`
 }
@@ -123,9 +127,17 @@ type Session struct {
 	// Ended is when the session was ended before its time, and Cause why; zero while it is alive.
 	Ended time.Time     `json:"ended,omitzero"`
 	Cause identity.Code `json:"cause,omitempty"`
+	// Place is where verifiers look up whether it has ended; nil if they cannot.
+	Place *Place `json:"place,omitempty"`
 	// Expires is when the row may be forgotten: when no context of the session, and no token it was
 	// derived from, could still be presented.
 	Expires time.Time `json:"-"`
+}
+
+// A Place is an entry of a status list (draft-ietf-oauth-status-list).
+type Place struct {
+	List  string `json:"list"` // the list's name
+	Index int    `json:"index"`
 }
 
 // A Kind says what a session came from.

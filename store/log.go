@@ -22,7 +22,7 @@ func (s sessions) Revocations(ctx context.Context, from time.Time) ([]session.Re
 			if err := s.open(row, &entry); err != nil {
 				return nil, err
 			}
-			entry.Logged = moment(row.logged)
+			entry.Logged, entry.Until = moment(row.logged), moment(row.expires)
 			all = append(all, entry)
 		}
 		if len(rows) < pageSize {

@@ -36,6 +36,7 @@ const (
 	kindRing    kind = "ring"
 	kindSalt    kind = "salt"
 	kindEvent   kind = "key-event"
+	kindShelf   kind = "status-lists"
 	// kindRevocation is a log: its records are entered, and read by when that was.
 	kindRevocation kind = "revocation"
 )

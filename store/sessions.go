@@ -80,7 +80,7 @@ func (s sessions) End(ctx context.Context, ended session.Session) error {
 	}
 	entry := record{kind: kindRevocation, key: row.key, expires: row.expires}
 	entry.value, err = s.seal(kindRevocation, entry.key, session.Revocation{
-		SID: ended.SID, App: ended.App, Ended: ended.Ended, Cause: ended.Cause,
+		SID: ended.SID, App: ended.App, Ended: ended.Ended, Cause: ended.Cause, Place: ended.Place,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"chatpass/keys"
 	"chatpass/seal"
 	"chatpass/session"
+	"chatpass/status"
 )
 
 // Config is what a [Store] is made of.
@@ -101,6 +102,9 @@ func (s *Store) Keys() keys.Store { return ring{s} }
 
 // Exchange is the view of the exchange.
 func (s *Store) Exchange() exchange.Store { return trades{s} }
+
+// Status is the view of the status lists.
+func (s *Store) Status() status.Store { return shelf{s} }
 
 // Ping returns nil if the store answers.
 func (s *Store) Ping(ctx context.Context) error {

@@ -16,6 +16,11 @@ func TestEveryEngineKeepsEveryPromise(t *testing.T) {
 	eachEngine(t, func(t *testing.T, fresh func(testing.TB) store.Config) {
 		t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, opener(fresh, (*store.Store).Sessions)) })
 		t.Run("keys", func(t *testing.T) { storetest.Keys(t, opener(fresh, (*store.Store).Keys)) })
+		t.Run("status lists", func(t *testing.T) {
+			storetest.Status(t, opener(fresh, func(s *store.Store) storetest.Placed {
+				return storetest.Placed{Store: s.Sessions(), Lists: s.Status()}
+			}))
+		})
 		t.Run("salts", func(t *testing.T) { storetest.Salts(t, opener(fresh, (*store.Store).Exchange)) })
 		t.Run("refusals", func(t *testing.T) { storetest.Decisions(t, opener(fresh, (*store.Store).Exchange)) })
 	})

@@ -22,6 +22,7 @@ import (
 	"chatpass/seal"
 	"chatpass/server"
 	"chatpass/session"
+	"chatpass/status"
 	"chatpass/store"
 )
 
@@ -36,6 +37,7 @@ type house struct {
 	store    *store.Store
 	ring     *keys.Ring
 	sessions *session.Sessions
+	lists    *status.Lists
 	front    atomic.Pointer[front]
 	leaving  atomic.Bool // the process is about to end
 }
@@ -68,6 +70,11 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.store.Close())
 	}
+	h.lists = status.New(status.Config{
+		Store: h.store.Status(), Signer: h.ring.Class(statusClass), Log: h.log, Issuer: p.cfg.Issuer, URI: p.cfg.Issuer + "/status/", TTL: p.cfg.Status.TTL,
+		Secret: func(list string) []byte { return sealer.Sum("status list", []byte(list)) }, Now: time.Now,
+	})
+	_ = h.lists.Follow(ctx) // what fails is tried again every second, and told
 	if err := h.furnish(ctx, p); err != nil {
 		return nil, errors.Join(err, h.store.Close())
 	}
@@ -85,16 +92,16 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 		return err
 	}
 	exchanger, err := exchange.New(exchange.Config{
-		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class("context"), Store: h.store.Exchange(),
+		Issuer: p.cfg.Issuer, Apps: p.apps, Sessions: h.sessions, Signer: h.ring.Class(contextClass), Store: h.store.Exchange(),
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: gate}, Knows: gate.Knows,
 		Open: h.openContext, SessionsPerCustomer: p.cfg.Limits.SessionsPerCustomer, KeysFailed: h.reportClientKeys,
-		Audit: h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
+		Place: h.lists.Place, Audit: h.audit, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
 	})
 	if err != nil {
 		return err
 	}
 	public, err := server.New(server.Config{
-		Issuer: p.cfg.Issuer, Exchanger: exchanger, Gate: gate, Sessions: h.sessions, Ring: h.ring, Log: h.log,
+		Issuer: p.cfg.Issuer, Exchanger: exchanger, Gate: gate, Sessions: h.sessions, Ring: h.ring, Lists: h.lists, Log: h.log,
 		Audit: func(r *http.Request, d *decision.Decision) { h.audit(r.Context(), d) },
 		Now:   time.Now, NewID: rand.Text, Random: mathrand.Float64, JWKSMaxAge: p.cfg.Keys.JWKSMaxAge,
 		TrustedProxies: p.cfg.TrustedProxies, Limits: limits(p.cfg.Limits), Distrusted: h.metrics.Distrusted, Report: h.metrics.Request,
@@ -146,7 +153,7 @@ func (h *house) audit(ctx context.Context, d *decision.Decision) {
 
 // openContext reads a context of ours that came back.
 func (h *house) openContext(token string) (typ string, payload []byte, err error) {
-	opened, err := h.ring.Class("context").Verify(token)
+	opened, err := h.ring.Class(contextClass).Verify(token)
 	return opened.Typ, opened.Claims, err
 }
 
@@ -206,7 +213,7 @@ func (h *house) watch() {
 func (h *house) live(ctx context.Context) error {
 	var work sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
-		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run, "refusals": h.refusals.Run,
+		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run, "refusals": h.refusals.Run, "status lists": h.lists.Run,
 	} {
 		work.Go(func() { h.keepRunning(ctx, name, run) })
 	}

@@ -135,9 +135,13 @@ func unusableKeys(cfg *config.Config, c config.Issuer) config.Faults {
 	return all
 }
 
+// contextClass and statusClass are the classes of signing keys: nothing that is signed for one purpose
+// verifies for the other.
+const contextClass, statusClass = "context", "status"
+
 func keysConfig(cfg *config.Config) keys.Config {
 	k := keys.Config{
-		Algorithm: cfg.Keys.Algorithm, Classes: []string{"context"},
+		Algorithm: cfg.Keys.Algorithm, Classes: []string{contextClass, statusClass},
 		PublishAhead: cfg.Keys.PublishAhead, Active: cfg.Keys.Active, Retiring: cfg.Keys.Retiring,
 		JWKSMaxAge: cfg.Keys.JWKSMaxAge, Denied: cfg.Keys.Denied, Short: cfg.DangerouslyShortLifetimes, Now: time.Now,
 	}

@@ -266,7 +266,7 @@ func needsRestart(running, fresh plans) string {
 	for setting, same := range map[string]bool{
 		"issuer": old.Issuer == now.Issuer, "listen": old.Listen == now.Listen, "admin_listen": old.AdminListen == now.AdminListen,
 		"store": old.Store == now.Store, "master_key": old.MasterKey == now.MasterKey,
-		"keys": reflect.DeepEqual(old.Keys, now.Keys), "tls": (len(old.TLS.Cert) == 0) == (len(now.TLS.Cert) == 0),
+		"keys": reflect.DeepEqual(old.Keys, now.Keys), "status": old.Status == now.Status, "tls": (len(old.TLS.Cert) == 0) == (len(now.TLS.Cert) == 0),
 		"the longest context_lifetime": fresh.keys.LongestLifetime <= running.keys.LongestLifetime,
 	} {
 		if !same {

@@ -74,7 +74,7 @@ func commands(to streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		demoCommand(to), serveCommand(to), healthCommand(to), checkCommand(to), explainCommand(to), keysCommand(to),
-		secretCommand(to), versionCommand(to))
+		secretCommand(to), tokenCommand(to), versionCommand(to))
 	return root
 }
 

@@ -24,7 +24,7 @@ var errNotMasterKey = errors.New("not a master key made by chatpass")
 
 // masterFile is the form of a master key: two Tink keysets in JSON.
 type masterFile struct {
-	// Seal holds XAES-256-GCM keys; the primary one seals, all open.
+	// Seal holds XAES-256-GCM keys in the order in which they were made; the primary one seals, all open.
 	Seal json.RawMessage `json:"seal"`
 	// Sum holds the one HMAC-SHA-256 key of [Sealer.Sum].
 	Sum json.RawMessage `json:"sum"`
@@ -34,6 +34,7 @@ type masterFile struct {
 type masterKey struct {
 	file masterFile
 	seal *keyset.Handle
+	keys []Key
 	sum  []byte
 }
 
@@ -49,30 +50,11 @@ func NewMasterKey() ([]byte, error) {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
 	var file masterFile
-	if file.Seal, err = addKey(keyset.NewManager(), sealing); err != nil {
+	if file.Seal, err = firstKey(sealing); err != nil {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
-	if file.Sum, err = addKey(keyset.NewManager(), summing); err != nil {
+	if file.Sum, err = firstKey(summing); err != nil {
 		return nil, fmt.Errorf("make master key: %w", err)
-	}
-	return file.encode()
-}
-
-// AddKey returns master with a new key that seals from now on; the keys it had still open what they
-// sealed. Every process that shares the sealed values needs the result before the first one seals
-// with it.
-func AddKey(master []byte) ([]byte, error) {
-	old, err := readMasterKey(master)
-	if err != nil {
-		return nil, fmt.Errorf("read master key: %w", err)
-	}
-	sealing, err := sealParameters()
-	if err != nil {
-		return nil, fmt.Errorf("add to master key: %w", err)
-	}
-	file := old.file
-	if file.Seal, err = addKey(keyset.NewManagerFromHandle(old.seal), sealing); err != nil {
-		return nil, fmt.Errorf("add to master key: %w", err)
 	}
 	return file.encode()
 }
@@ -86,8 +68,9 @@ func sumParameters() (key.Parameters, error) {
 	return hmacprf.NewParameters(32, hmacprf.SHA256)
 }
 
-// addKey adds a new primary key of the given parameters to a keyset and returns the keyset as JSON.
-func addKey(manager *keyset.Manager, parameters key.Parameters) ([]byte, error) {
+// firstKey returns a keyset of one new key as JSON.
+func firstKey(parameters key.Parameters) ([]byte, error) {
+	manager := keyset.NewManager()
 	id, err := manager.AddNewKeyFromParameters(parameters)
 	if err != nil {
 		return nil, err
@@ -95,6 +78,10 @@ func addKey(manager *keyset.Manager, parameters key.Parameters) ([]byte, error) 
 	if err := manager.SetPrimary(id); err != nil {
 		return nil, err
 	}
+	return encodeKeyset(manager)
+}
+
+func encodeKeyset(manager *keyset.Manager) ([]byte, error) {
 	handle, err := manager.Handle()
 	if err != nil {
 		return nil, err
@@ -142,7 +129,11 @@ func readMasterKey(master []byte) (masterKey, error) {
 	if err != nil {
 		return masterKey{}, fmt.Errorf("sum: %w", err)
 	}
-	return masterKey{file: file, seal: sealKeys, sum: sum}, nil
+	keys, err := listKeys(sealKeys)
+	if err != nil {
+		return masterKey{}, fmt.Errorf("seal: %w", err)
+	}
+	return masterKey{file: file, seal: sealKeys, keys: keys, sum: sum}, nil
 }
 
 func decodeMasterFile(master []byte) (masterFile, error) {

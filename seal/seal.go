@@ -19,11 +19,12 @@ var ErrWrongKey = errors.New("no key opens this value")
 // A Sealer seals and opens values with one master key. It is safe for concurrent use.
 type Sealer struct {
 	aead tink.AEAD
+	keys []Key
 	sum  []byte
 }
 
-// New returns the sealer of a master key made by [NewMasterKey] or [AddKey]. Its errors never hold
-// key material.
+// New returns the sealer of a master key made by [NewMasterKey], [Stage], [Rotate] or [Retire]. Its
+// errors never hold key material.
 func New(master []byte) (*Sealer, error) {
 	key, err := readMasterKey(master)
 	if err != nil {
@@ -33,10 +34,10 @@ func New(master []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use master key: %w", err)
 	}
-	return &Sealer{aead: primitive, sum: key.sum}, nil
+	return &Sealer{aead: primitive, keys: key.keys, sum: key.sum}, nil
 }
 
-// Seal encrypts plain with XAES-256-GCM under the newest key. The associated data ad is not stored
+// Seal encrypts plain with XAES-256-GCM under the key that is [Current]. The associated data ad is not stored
 // but bound to the result: it says what the value is and where it belongs, so that nobody can put it
 // in another place. Sealing the same value twice gives two results. One key seals 2⁸⁰ values before
 // a nonce could repeat (c2sp.org/XAES-256-GCM).
@@ -49,18 +50,21 @@ func (s *Sealer) Seal(plain, ad []byte) ([]byte, error) {
 }
 
 // Open returns what was sealed with the same associated data under any key of the master key, or
-// [ErrWrongKey].
+// [ErrWrongKey], which tells when the value names a key that the master key does not hold.
 func (s *Sealer) Open(sealed, ad []byte) ([]byte, error) {
 	plain, err := s.aead.Decrypt(sealed, ad)
-	if err != nil {
-		return nil, ErrWrongKey
+	if err == nil {
+		return plain, nil
 	}
-	return plain, nil
+	if named := s.KeyOf(sealed); named.Use == Unknown && named.ID != "" {
+		return nil, fmt.Errorf("%w: it names key %s, which this master key does not hold; its newest copy may", ErrWrongKey, named.ID)
+	}
+	return nil, ErrWrongKey
 }
 
 // Sum returns the HMAC-SHA-256 (RFC 2104) of data for one purpose, 32 bytes: a name for a personal
 // value that finds it again and tells nobody what it is. Sums of two purposes have nothing in common.
-// [AddKey] does not change them. A purpose holds no NUL.
+// [Rotate] does not change them. A purpose holds no NUL.
 func (s *Sealer) Sum(purpose string, data []byte) []byte {
 	mac := hmac.New(sha256.New, s.sum)
 	mac.Write([]byte(purpose))

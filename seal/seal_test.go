@@ -77,7 +77,7 @@ func TestAnAddedKeySealsAndTheOldStillOpen(t *testing.T) {
 	sealed := [][]byte{sealValue(t, first, []byte("secret"), nil)}
 	for range 3 {
 		var err error
-		if master, err = seal.AddKey(master); err != nil {
+		if master, err = seal.Rotate(master); err != nil {
 			t.Fatal(err)
 		}
 		sealed = append(sealed, sealValue(t, sealer(t, master), []byte("secret"), nil))
@@ -162,17 +162,17 @@ func TestABadMasterKeyIsRefusedWithoutQuotingIt(t *testing.T) {
 			if strings.Contains(err.Error(), "Y2FuYXJ5") {
 				t.Errorf("error quotes the key: %v", err)
 			}
-			if _, err := seal.AddKey([]byte(bad)); err == nil {
-				t.Error("AddKey accepted it")
+			if _, err := seal.Rotate([]byte(bad)); err == nil {
+				t.Error("Rotate accepted it")
 			}
 		})
 	}
 }
 
-func TestAddKeyKeepsTheFileReadable(t *testing.T) {
+func TestRotateKeepsTheFileReadable(t *testing.T) {
 	master := masterKey(t)
 	for {
-		next, err := seal.AddKey(master)
+		next, err := seal.Rotate(master)
 		if err != nil {
 			if len(master) < 32<<10 {
 				t.Errorf("refused at %d bytes: %v", len(master), err)

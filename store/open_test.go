@@ -133,7 +133,7 @@ func TestARotatedMasterKeyOpensTheStore(t *testing.T) {
 	inserted := aSession("s")
 	mustInsert(t, s, inserted)
 	closeStore(t, s)
-	if master, err = seal.AddKey(master); err != nil {
+	if master, err = seal.Rotate(master); err != nil {
 		t.Fatal(err)
 	}
 	cfg.Sealer = sealer(t, master)

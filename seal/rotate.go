@@ -140,11 +140,11 @@ func (s *Sealer) Mark() []byte {
 	return nil
 }
 
-// KeyOf returns the key that a sealed value names. Its ID is empty if it names none, as something that
-// was never sealed.
+// KeyOf returns the key that a sealed value names; of one that the master key does not hold the use is
+// [Unknown]. What names none was never sealed: the zero Key.
 func (s *Sealer) KeyOf(sealed []byte) Key {
 	if len(sealed) < markSize || sealed[0] != tinkPrefix {
-		return Key{Use: Unknown}
+		return Key{}
 	}
 	id := hex.EncodeToString(sealed[1:markSize])
 	for _, k := range s.keys {

@@ -114,9 +114,9 @@ func TestASealedValueNamesItsKey(t *testing.T) {
 		"of the current key": {now, seal.Key{ID: s.Keys()[1].ID, Use: seal.Current}},
 		"of an old key":      {was, seal.Key{ID: s.Keys()[0].ID, Use: seal.Old}},
 		"of no key of ours":  {foreign, seal.Key{ID: old.Keys()[0].ID, Use: seal.Unknown}},
-		"never sealed":       {[]byte(`"plain"`), seal.Key{Use: seal.Unknown}},
-		"empty":              {nil, seal.Key{Use: seal.Unknown}},
-		"cut":                {now[:4], seal.Key{Use: seal.Unknown}},
+		"never sealed":       {[]byte(`"plain"`), seal.Key{}},
+		"empty":              {nil, seal.Key{}},
+		"cut":                {now[:4], seal.Key{}},
 	} {
 		if got := s.KeyOf(tt.value); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)

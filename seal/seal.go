@@ -56,7 +56,7 @@ func (s *Sealer) Open(sealed, ad []byte) ([]byte, error) {
 	if err == nil {
 		return plain, nil
 	}
-	if named := s.KeyOf(sealed); named.Use == Unknown && named.ID != "" {
+	if named := s.KeyOf(sealed); named.Use == Unknown {
 		return nil, fmt.Errorf("%w: it names key %s, which this master key does not hold; its newest copy may", ErrWrongKey, named.ID)
 	}
 	return nil, ErrWrongKey

@@ -3,10 +3,14 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"chatpass/seal"
 )
 
-// ErrWrongMasterKey is returned by [Open] when the store was made with another master key.
-var ErrWrongMasterKey = errors.New("the master key is not the one this store was made with: give that one, or begin with a new store")
+// ErrWrongMasterKey is returned by [Open] when the store was made with another master key, or is sealed
+// under a key of this one that was added since.
+var ErrWrongMasterKey = errors.New("the master key is not the one this store was made with, or an older copy of it: give that one in its newest copy, or begin with a new store")
 
 var errCanaryThere = errors.New("canary is there")
 
@@ -15,6 +19,9 @@ func canaryKey() []byte { return []byte("1") }
 // checkCanary tells by a record that every store has whether it was made with our master key.
 func (s *Store) checkCanary(value []byte) error {
 	if _, err := s.cfg.Sealer.Open(value, place(kindCanary, canaryKey())); err != nil {
+		if named := s.cfg.Sealer.KeyOf(value); named.Use == seal.Unknown {
+			return fmt.Errorf("%w (the store is sealed under key %s, which it does not hold)", ErrWrongMasterKey, named.ID)
+		}
 		return ErrWrongMasterKey
 	}
 	return nil

@@ -115,6 +115,14 @@ func (e *postgresEngine) since(ctx context.Context, p logPage) ([]record, error)
 	})
 }
 
+func (e *postgresEngine) scan(ctx context.Context, p scan) ([]record, error) {
+	args := []any{e.time(), string(p.after.kind), p.after.key, p.mark, p.limit}
+	return e.rows(ctx, pgScan, args, func(row pgx.CollectableRow) (record, error) {
+		var r record
+		return r, row.Scan((*string)(&r.kind), &r.key, &r.value)
+	})
+}
+
 func (e *postgresEngine) rows(ctx context.Context, text string, args []any, scan pgx.RowToFunc[record]) (found []record, err error) {
 	err = e.read(ctx, func(ctx context.Context) error {
 		rows, err := e.pool.Query(ctx, text, args...)

@@ -24,6 +24,9 @@ const (
 		WHERE kind = $2 AND logged >= $3 AND (logged, key) > ($4, $5) AND expires > ` + pgClock + `
 		ORDER BY logged, key LIMIT $6`
 
+	pgScan = `SELECT kind, key, CASE WHEN substring(value FROM 1 FOR length($4::bytea)) <> $4 THEN value ELSE '' END FROM chatpass_records
+		WHERE (kind, key) > ($2, $3) AND expires > ` + pgClock + ` ORDER BY kind, key LIMIT $5`
+
 	pgCreate = `INSERT INTO chatpass_records AS r
 		(kind, key, version, expires, index_a, index_b, index_c, stamp, value, logged)
 		VALUES ($2, $3, 1, $4, $5, $6, $7, $8, $9, CASE WHEN $10::boolean THEN ` + pgClock + ` END)
@@ -38,6 +41,9 @@ const (
 
 	pgTake = `UPDATE chatpass_records SET version = 2, value = ''
 		WHERE kind = $2 AND key = $3 AND version = 1 AND expires > ` + pgClock
+
+	pgReseal = `UPDATE chatpass_records SET value = $4
+		WHERE kind = $2 AND key = $3 AND value = $5 AND expires > ` + pgClock
 
 	pgRaise = `INSERT INTO chatpass_records AS r (kind, key, version, expires, stamp, value)
 		VALUES ($2, $3, 1, $4, $5, $6)

@@ -137,6 +137,8 @@ func (e *postgresEngine) translate(o op) (text string, args []any, err error) {
 		return pgSwap, append(head, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, r.version), nil
 	case take:
 		return pgTake, head, nil
+	case reseal:
+		return pgReseal, append(head, r.value, o.was), nil
 	case raise:
 		return pgRaise, append(head, r.expires, r.stamp, r.value), nil
 	case absent:

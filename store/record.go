@@ -48,6 +48,8 @@ const never = math.MaxInt64
 type op struct {
 	verb verb
 	record
+	// was is the value that reseal replaces.
+	was []byte
 	// otherwise is the answer when the condition of the verb does not hold.
 	otherwise error
 }
@@ -72,6 +74,9 @@ const (
 	// enter is create for a record of a log: it also writes down when, by the store's clock. It comes
 	// last in its unit, so that little time passes until others can read it.
 	enter
+	// reseal puts value in the place of was in the live record of that key, and changes nothing else: nor
+	// its version, so that nobody who read it before loses their swap.
+	reseal
 )
 
 // A page asks for the live records of a kind whose index column holds value, in the order of their
@@ -94,6 +99,14 @@ type logPage struct {
 	limit int
 }
 
+// A scan asks for live records of all kinds in the order of kind and key, from behind the record after.
+// A value that begins with mark is left out: of a store with nothing to do only the keys are read.
+type scan struct {
+	after record
+	mark  []byte
+	limit int
+}
+
 // An engine keeps records. Whatever it returns as an error means that it could not be asked, or that
 // it cannot say whether a write was done.
 type engine interface {
@@ -101,6 +114,7 @@ type engine interface {
 	get(ctx context.Context, k kind, key []byte) (record, bool, error)
 	list(ctx context.Context, p page) ([]record, error)
 	since(ctx context.Context, p logPage) ([]record, error)
+	scan(ctx context.Context, p scan) ([]record, error)
 	// clock is the time that entries are logged by, and records expire by.
 	clock(ctx context.Context) (int64, error)
 	// apply does all ops in their order, durably, or none. unmet is the index of the first one whose

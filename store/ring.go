@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 
@@ -33,16 +34,11 @@ func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
 	if err != nil {
 		return keys.Snapshot{}, err
 	}
-	snapshot := keys.Snapshot{Version: version}
-	for _, k := range at.Keys {
-		if k.Private != nil {
-			if k.Record.Private, err = r.cfg.Sealer.Open(k.Private, keyPlace(k.KID)); err != nil {
-				return keys.Snapshot{}, outage("open signing key", err)
-			}
-		}
-		snapshot.Keys = append(snapshot.Keys, k.Record)
+	all, err := r.openKeys(at.Keys)
+	if err != nil {
+		return keys.Snapshot{}, err
 	}
-	return snapshot, nil
+	return keys.Snapshot{Version: version, Keys: all}, nil
 }
 
 // stored returns the ring as stored, at version 0 if there is none.
@@ -55,15 +51,35 @@ func (r ring) stored(ctx context.Context) (at storedRing, version int64, err err
 	if err := r.open(found, &plain); err != nil {
 		return storedRing{}, 0, err
 	}
-	if plain[0] == '[' { // of before there were events: the keys alone
+	if at, err = decodeRing(plain); err != nil {
+		return storedRing{}, 0, outage("decode ring", err)
+	}
+	return at, found.version, nil
+}
+
+func decodeRing(plain []byte) (at storedRing, err error) {
+	if bytes.HasPrefix(plain, []byte("[")) { // of before there were events: the keys alone
 		err = json.Unmarshal(plain, &at.Keys)
 	} else {
 		err = json.Unmarshal(plain, &at)
 	}
+	return at, err
+}
+
+// renewKeys returns a ring as stored, with its private halves sealed anew.
+func (r ring) renewKeys(plain []byte) ([]byte, error) {
+	at, err := decodeRing(plain)
 	if err != nil {
-		return storedRing{}, 0, outage("decode ring", err)
+		return nil, err
 	}
-	return at, found.version, nil
+	all, err := r.openKeys(at.Keys)
+	if err != nil {
+		return nil, err
+	}
+	if at.Keys, err = r.sealKeys(all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(at)
 }
 
 func (r ring) SwapRing(ctx context.Context, s keys.Snapshot, events []keys.Event) error {
@@ -92,6 +108,18 @@ func (r ring) SwapRing(ctx context.Context, s keys.Snapshot, events []keys.Event
 		write.verb = create
 	}
 	return r.apply(ctx, "swap_ring", append(entries, write)...)
+}
+
+func (r ring) openKeys(stored []keyRecord) (all []keys.Record, err error) {
+	for _, k := range stored {
+		if k.Private != nil {
+			if k.Record.Private, err = r.cfg.Sealer.Open(k.Private, keyPlace(k.KID)); err != nil {
+				return nil, outage("open signing key", err)
+			}
+		}
+		all = append(all, k.Record)
+	}
+	return all, nil
 }
 
 func (r ring) sealKeys(all []keys.Record) ([]keyRecord, error) {

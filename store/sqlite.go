@@ -43,6 +43,7 @@ type sqliteEngine struct {
 	getOne   *sql.Stmt
 	listAll  [3]*sql.Stmt
 	sinceOne *sql.Stmt
+	scanAll  *sql.Stmt
 }
 
 func openSQLite(ctx context.Context, cfg sqliteConfig) (*sqliteEngine, error) {
@@ -98,7 +99,7 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 	if err := e.prepare(ctx); err != nil {
 		return err
 	}
-	return e.write.start(ctx, sqlCreate, sqlSwap, sqlTake, sqlRaise, sqlAbsent, sqlSweep)
+	return e.write.start(ctx, sqlCreate, sqlSwap, sqlTake, sqlReseal, sqlRaise, sqlAbsent, sqlSweep)
 }
 
 // openPool opens up to n connections to the file.
@@ -121,6 +122,9 @@ func (e *sqliteEngine) prepare(ctx context.Context) (err error) {
 	if e.sinceOne, err = e.reads.PrepareContext(ctx, sqlSince); err != nil {
 		return fmt.Errorf("prepare since: %w", err)
 	}
+	if e.scanAll, err = e.reads.PrepareContext(ctx, sqlScan); err != nil {
+		return fmt.Errorf("prepare scan: %w", err)
+	}
 	for column, text := range [3]string{sqlListA, sqlListB, sqlListC} {
 		if e.listAll[column], err = e.reads.PrepareContext(ctx, text); err != nil {
 			return fmt.Errorf("prepare list: %w", err)
@@ -140,32 +144,37 @@ func (e *sqliteEngine) get(ctx context.Context, k kind, key []byte) (record, boo
 }
 
 func (e *sqliteEngine) list(ctx context.Context, p page) ([]record, error) {
-	rows, err := e.listAll[p.column].QueryContext(ctx, string(p.kind), p.value, p.after, instant(e.now()), p.limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []record
-	for rows.Next() {
-		r := record{kind: p.kind}
-		if err := rows.Scan(&r.key, &r.version, &r.expires, &r.value); err != nil {
-			return nil, err
-		}
-		found = append(found, r)
-	}
-	return found, rows.Err()
+	args := []any{string(p.kind), p.value, p.after, instant(e.now()), p.limit}
+	return collect(ctx, e.listAll[p.column], args, func(r *record) []any {
+		r.kind = p.kind
+		return []any{&r.key, &r.version, &r.expires, &r.value}
+	})
 }
 
 func (e *sqliteEngine) since(ctx context.Context, p logPage) ([]record, error) {
-	rows, err := e.sinceOne.QueryContext(ctx, string(p.kind), p.from, p.after.logged, p.after.key, instant(e.now()), p.limit)
+	args := []any{string(p.kind), p.from, p.after.logged, p.after.key, instant(e.now()), p.limit}
+	return collect(ctx, e.sinceOne, args, func(r *record) []any {
+		r.kind = p.kind
+		return []any{&r.key, &r.version, &r.expires, &r.value, &r.logged}
+	})
+}
+
+func (e *sqliteEngine) scan(ctx context.Context, p scan) ([]record, error) {
+	args := []any{string(p.after.kind), p.after.key, p.mark, instant(e.now()), p.limit}
+	return collect(ctx, e.scanAll, args, func(r *record) []any { return []any{&r.kind, &r.key, &r.value} })
+}
+
+// collect reads all rows of a statement; columns says where those of one row belong.
+func collect(ctx context.Context, from *sql.Stmt, args []any, columns func(*record) []any) ([]record, error) {
+	rows, err := from.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var found []record
 	for rows.Next() {
-		r := record{kind: p.kind}
-		if err := rows.Scan(&r.key, &r.version, &r.expires, &r.value, &r.logged); err != nil {
+		var r record
+		if err := rows.Scan(columns(&r)...); err != nil {
 			return nil, err
 		}
 		found = append(found, r)
@@ -217,6 +226,8 @@ func (e *sqliteEngine) execute(ctx context.Context, o op) (bool, error) {
 		changed, err = e.write.exec(ctx, sqlSwap, name, r.key, r.expires, r.index[0], r.index[1], r.index[2], r.stamp, r.value, now, r.version)
 	case take:
 		changed, err = e.write.exec(ctx, sqlTake, name, r.key, now)
+	case reseal:
+		changed, err = e.write.exec(ctx, sqlReseal, name, r.key, r.value, o.was, now)
 	case raise:
 		changed, err = e.write.exec(ctx, sqlRaise, name, r.key, r.expires, r.stamp, r.value, now)
 	case absent:

@@ -16,6 +16,9 @@ const (
 		WHERE kind = ?1 AND logged >= ?2 AND (logged, key) > (?3, ?4) AND expires > ?5
 		ORDER BY logged, key LIMIT ?6`
 
+	sqlScan = `SELECT kind, key, CASE WHEN substr(value, 1, length(?3)) <> ?3 THEN value ELSE x'' END FROM records
+		WHERE (kind, key) > (?1, ?2) AND expires > ?4 ORDER BY kind, key LIMIT ?5`
+
 	sqlCreate = `INSERT INTO records
 		(kind, key, version, expires, index_a, index_b, index_c, stamp, value, logged)
 		VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?10)
@@ -30,6 +33,9 @@ const (
 
 	sqlTake = `UPDATE records SET version = 2, value = x''
 		WHERE kind = ?1 AND key = ?2 AND expires > ?3 AND version = 1`
+
+	sqlReseal = `UPDATE records SET value = ?3
+		WHERE kind = ?1 AND key = ?2 AND value = ?4 AND expires > ?5`
 
 	sqlRaise = `INSERT INTO records (kind, key, version, expires, stamp, value)
 		VALUES (?1, ?2, 1, ?3, ?4, ?5)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chatpass/exchange"
@@ -46,6 +47,9 @@ type Store struct {
 	cfg    Config
 	engine engine
 	bell   bell
+
+	// resealed and left are for [Stats].
+	resealed, left atomic.Int64
 }
 
 // sweepEvery is the pause between two sweeps, half of it to one and a half, so that replicas do not
@@ -117,11 +121,13 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Run deletes expired records about once a minute until ctx ends, then returns nil. What goes wrong is
-// reported as operation "sweep" and tried again. Meanwhile it passes on the hints of other processes.
+// reported as operation "sweep" and tried again. Meanwhile it passes on the hints of other processes, and
+// seals anew what is sealed under an old key, as [Store.Reseal] does.
 func (s *Store) Run(ctx context.Context) error {
-	var listening sync.WaitGroup
-	listening.Go(func() { s.engine.listen(ctx, s.bell.ring) })
-	defer listening.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { s.engine.listen(ctx, s.bell.ring) })
+	beside.Go(func() { s.keepResealing(ctx) })
+	defer beside.Wait()
 	for wait(ctx, sweepEvery/2+rand.N(sweepEvery)) {
 		_, _ = s.Sweep(ctx)
 	}
@@ -163,10 +169,17 @@ type Stats struct {
 	// Writes is the number of units written, Commits the number of transactions that it took: with
 	// many writers at once they share one.
 	Writes, Commits int64
+	// Resealed is the number of values sealed anew under the current key, Left what the last whole pass
+	// had to leave under an old one.
+	Resealed, Left int64
 }
 
 // Stats returns the counts so far.
-func (s *Store) Stats() Stats { return s.engine.stats() }
+func (s *Store) Stats() Stats {
+	all := s.engine.stats()
+	all.Resealed, all.Left = s.resealed.Load(), s.left.Load()
+	return all
+}
 
 // Close ends the store. Writes that have begun are finished; later calls of any method are outages.
 func (s *Store) Close() error {

@@ -61,7 +61,7 @@ func (s *Sessions) Settle(ctx context.Context) {
 	for _, one := range s.pending.list() {
 		live, err := s.find(ctx, one.app, one.cookie)
 		if err == nil {
-			_, err = s.signOut(ctx, live)
+			_, err = s.signOut(ctx, live, identity.SignedOut)
 		}
 		if err == nil || errors.Is(err, identity.ErrRejected) || errors.Is(err, ErrNotFound) {
 			s.pending.remove(one.cookie)

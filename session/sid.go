@@ -26,7 +26,7 @@ func (s *Sessions) BySID(ctx context.Context, sid string) (Session, error) {
 // SignOutOf is [Sessions.SignOut] for a session that its holder has shown by other means than the
 // cookie: a context of it, or the ID token that it came from.
 func (s *Sessions) SignOutOf(ctx context.Context, live Session) (Session, error) {
-	return s.signOut(ctx, live)
+	return s.signOut(ctx, live, identity.SignedOut)
 }
 
 // Crowd ends the oldest derived sessions of a new session's customer at its app, until no more than most

@@ -39,7 +39,7 @@ func (s *Sessions) SignOut(ctx context.Context, app, cookie string) (Session, er
 		return Session{}, ErrNotFound
 	}
 	if err == nil {
-		live, err = s.signOut(ctx, live)
+		live, err = s.signOut(ctx, live, identity.SignedOut)
 	}
 	if err != nil {
 		s.pending.add(app, cookie)
@@ -47,10 +47,15 @@ func (s *Sessions) SignOut(ctx context.Context, app, cookie string) (Session, er
 	return live, err
 }
 
+// Revoke is [Sessions.SignOut] by order of an operator.
+func (s *Sessions) Revoke(ctx context.Context, live Session) (Session, error) {
+	return s.signOut(ctx, live, identity.Revoked)
+}
+
 // signOut ends a session, the others of the same person at the same app and issuer session, and lets
 // none begin from what was there before: an older token, a sign-in not claimed yet.
-func (s *Sessions) signOut(ctx context.Context, live Session) (Session, error) {
-	live, err := s.End(ctx, live, identity.SignedOut)
+func (s *Sessions) signOut(ctx context.Context, live Session, cause identity.Code) (Session, error) {
+	live, err := s.End(ctx, live, cause)
 	if err != nil {
 		return live, err
 	}
@@ -63,7 +68,7 @@ func (s *Sessions) signOut(ctx context.Context, live Session) (Session, error) {
 	if err := s.cfg.Store.Mark(ctx, m); err != nil {
 		return live, fmt.Errorf("mark sign-out: %w", err)
 	}
-	_, err = s.endMarked(ctx, m, func(other Session) bool { return other.App == live.App }, identity.SignedOut)
+	_, err = s.endMarked(ctx, m, func(other Session) bool { return other.App == live.App }, cause)
 	return live, err
 }
 

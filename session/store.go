@@ -44,6 +44,9 @@ type Store interface {
 	End(ctx context.Context, s Session) error
 	// ByCustomer yields the sessions of a customer of an app, ended or not, in no particular order.
 	ByCustomer(ctx context.Context, app, customer string) iter.Seq2[Session, error]
+	// ByApp iterates over the sessions of an app, in no order. A session that begins or changes meanwhile
+	// may be missing, or come as it was.
+	ByApp(ctx context.Context, app string) iter.Seq2[Session, error]
 	// ByUpstream yields the sessions, ended or not, that a logout marker speaks of.
 	ByUpstream(ctx context.Context, m Marker) iter.Seq2[Session, error]
 

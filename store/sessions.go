@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"chatpass/session"
@@ -97,6 +98,44 @@ func (s sessions) End(ctx context.Context, ended session.Session) error {
 func (s sessions) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {
 	all := s.scan(ctx, byCustomer, s.customer(app, customer))
 	return matching(all, func(at session.Session) bool { return at.App == app && at.Customer == customer })
+}
+
+// ByApp reads every session: nothing leads from an app to its own.
+func (s sessions) ByApp(ctx context.Context, app string) iter.Seq2[session.Session, error] {
+	return func(yield func(session.Session, error) bool) {
+		next := scan{after: record{kind: kindSession, key: []byte{}}, mark: []byte{0}, limit: pageSize} // no value begins so
+		for {
+			rows, err := s.Store.scan(ctx, "scan_sessions", next)
+			if err != nil {
+				yield(session.Session{}, err)
+				return
+			}
+			for _, row := range rows {
+				if row.kind != kindSession {
+					return
+				}
+				if at, err := s.ofApp(ctx, row, app); !errors.Is(err, session.ErrNotFound) && (!yield(at, err) || err != nil) {
+					return
+				}
+			}
+			if len(rows) < pageSize {
+				return
+			}
+			next.after = rows[len(rows)-1]
+		}
+	}
+}
+
+// ofApp returns the session of a row that a scan has found, if it is one of the app; else ErrNotFound.
+func (s sessions) ofApp(ctx context.Context, row record, app string) (session.Session, error) {
+	var at session.Session
+	if err := s.open(row, &at); err != nil {
+		return session.Session{}, err
+	}
+	if at.App != app {
+		return session.Session{}, session.ErrNotFound
+	}
+	return s.Session(ctx, at.SID)
 }
 
 func (s sessions) ByUpstream(ctx context.Context, m session.Marker) iter.Seq2[session.Session, error] {

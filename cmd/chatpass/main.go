@@ -73,7 +73,7 @@ func commands(to streams) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		demoCommand(to), serveCommand(to), healthCommand(to), checkCommand(to), explainCommand(to), keysCommand(to),
+		demoCommand(to), serveCommand(to), healthCommand(to), checkCommand(to), explainCommand(to), keysCommand(to), sessionsCommand(to),
 		secretCommand(to), tokenCommand(to), versionCommand(to))
 	return root
 }

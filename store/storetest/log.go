@@ -174,7 +174,7 @@ func endNow(t *testing.T, store session.Store, s session.Session, clock *Clock) 
 }
 
 func entryOf(s session.Session, logged time.Time) session.Revocation {
-	return session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Logged: logged}
+	return session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Place: s.Place, Until: s.Expires, Logged: logged}
 }
 
 func wantLog(t *testing.T, store session.Store, from time.Time, want ...session.Revocation) {

@@ -144,7 +144,7 @@ func (m *Memory) End(ctx context.Context, s session.Session) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.log[s.SID] = entry{session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Logged: m.now()}, s.Expires}
+	m.log[s.SID] = entry{session.Revocation{SID: s.SID, App: s.App, Ended: s.Ended, Cause: s.Cause, Place: s.Place, Until: s.Expires, Logged: m.now()}, s.Expires}
 	for _, wake := range m.watchers {
 		wake()
 	}
@@ -187,6 +187,11 @@ func (m *Memory) Watch(ctx context.Context, wake func()) {
 // ByCustomer is as [session.Store] says.
 func (m *Memory) ByCustomer(ctx context.Context, app, customer string) iter.Seq2[session.Session, error] {
 	return m.those(ctx, func(s session.Session) bool { return s.App == app && s.Customer == customer })
+}
+
+// ByApp is as [session.Store] says.
+func (m *Memory) ByApp(ctx context.Context, app string) iter.Seq2[session.Session, error] {
+	return m.those(ctx, func(s session.Session) bool { return s.App == app })
 }
 
 // ByUpstream is as [session.Store] says.

@@ -174,6 +174,9 @@ func listsByCustomer(t *testing.T, open Opener[session.Store]) {
 		wantListed(t, door.ByCustomer(t.Context(), "a", "y"), "s2")
 		wantListed(t, door.ByCustomer(t.Context(), "ax", ""), "s4")
 		wantListed(t, door.ByCustomer(t.Context(), "c", "x"))
+		wantListed(t, door.ByApp(t.Context(), "a"), "s0", "s1", "s2", "s5")
+		wantListed(t, door.ByApp(t.Context(), "b"), "s3")
+		wantListed(t, door.ByApp(t.Context(), "c"))
 	}
 }
 
@@ -223,8 +226,14 @@ func listsAreWhole(t *testing.T, open Opener[session.Store]) {
 	if ended != many {
 		t.Errorf("ended %d sessions while listing, want %d", ended, many)
 	}
+	if all, err := bySID(store.ByApp(t.Context(), "support")); err != nil || len(all) != many {
+		t.Errorf("%d sessions of the app, %v, want %d", len(all), err, many)
+	}
 	for range store.ByCustomer(t.Context(), "support", "c-alice") {
 		break // a list may be left at any time
+	}
+	for range store.ByApp(t.Context(), "support") {
+		break
 	}
 }
 
@@ -241,6 +250,7 @@ func endedContextsGetNoAnswer(t *testing.T, open Opener[session.Store]) {
 		"insert":      func() error { return store.Insert(ctx, s, birth(s)) },
 		"swap":        func() error { return store.Swap(ctx, s) },
 		"by customer": func() error { _, err := bySID(store.ByCustomer(ctx, "support", "c-alice")); return err },
+		"by app":      func() error { _, err := bySID(store.ByApp(ctx, "support")); return err },
 		"end":         func() error { return store.End(ctx, s) },
 		"revocations": func() error { _, err := store.Revocations(ctx, time.Time{}); return err },
 		"clock":       func() error { _, err := store.Clock(ctx); return err },

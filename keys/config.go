@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"crypto"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -38,6 +39,11 @@ type Config struct {
 	Elapsed func() time.Duration
 	// NewKey makes a private key that PKCS #8 can hold. If nil, keys come from the Go library's generators.
 	NewKey func(algorithm string) (crypto.Signer, error)
+	// Module makes and keeps the private halves of new keys. If nil, they are in the store, sealed.
+	// Moving there goes through publish-ahead like a change of algorithm.
+	Module Module
+	// LeaveModule: make new keys in the store again. Module is still asked for those that it has.
+	LeaveModule bool
 	// Log hears of every change of the ring; may be nil.
 	Log *slog.Logger
 }
@@ -78,6 +84,14 @@ func (c *Config) Ripening() time.Duration {
 // 2 × Active, and then does the same.
 func (c *Config) life() time.Duration { return 6 * c.Active }
 
+// wants says whether a key is such as new ones are made.
+func (c *Config) wants(k *Record) bool {
+	return k.Algorithm == c.Algorithm && k.Outside == c.outside()
+}
+
+// outside says whether a [Module] makes new keys.
+func (c *Config) outside() bool { return c.Module != nil && !c.LeaveModule }
+
 // term is how long a key may sign at most. The span of the key bounds it, should c.Active have grown since.
 func (c *Config) term(k *Record) time.Duration { return min(2*c.Active, k.span()/3) }
 
@@ -105,8 +119,8 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		return nil, err
 	}
 	r := &Ring{cfg: cfg.withDefaults()}
-	if err := r.Tick(ctx); err != nil {
-		return nil, err
+	if err := r.renew(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"encoding/hex"
 	"slices"
 	"time"
 )
@@ -16,6 +17,8 @@ type Info struct {
 	Next      time.Time `json:"next,omitzero"` // when its state should change; zero if it will not
 	// BlockedBy says why the change is not possible yet, or did not happen in time; empty if nothing is amiss.
 	BlockedBy string `json:"blocked_by,omitempty"`
+	// Object is the reference, in hexadecimal, under which a [Module] keeps the private half; empty if none does.
+	Object string `json:"object,omitempty"`
 }
 
 // List returns all keys of the ring, the oldest first, those that left the key set lately included.
@@ -28,6 +31,7 @@ func (r *Ring) List() []Info {
 		infos[i] = Info{
 			KID: k.KID, Class: k.Class, Algorithm: k.Algorithm, State: k.state(), Held: k.Held,
 			Since: k.since(), Next: next, BlockedBy: r.blockedBy(k, now, next),
+			Object: hex.EncodeToString(k.Private), // the picture holds no other private half
 		}
 	}
 	return infos
@@ -65,11 +69,11 @@ func (r *Ring) firstRipe(v *view, k *Record) (first time.Time) {
 // ripe. It is zero for a key that is not needed any more.
 func (r *Ring) activation(v *view, k *Record) time.Time {
 	var start time.Time
-	if s := v.signers[k.Class]; s != nil && s.record.Algorithm == r.cfg.Algorithm {
+	if s := v.signers[k.Class]; s != nil && r.cfg.wants(&s.record) {
 		start = s.record.Activated.Add(r.cfg.term(&s.record) / 2)
 	}
 	for _, other := range v.records {
-		if other.Class != k.Class || other.state() != Pending || other.Algorithm != r.cfg.Algorithm {
+		if other.Class != k.Class || other.state() != Pending || !r.cfg.wants(&other) {
 			continue
 		}
 		if ripe := other.Published.Add(r.cfg.Ripening()); ripe.After(start) {

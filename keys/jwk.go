@@ -30,21 +30,17 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// newRecord is a fresh key, without class and times.
-func newRecord(algorithm string, private crypto.Signer) (Record, error) {
-	kid, err := thumbprint(private.Public())
+// newRecord is a fresh key, without class and times. What private is depends on where the key is kept.
+func newRecord(algorithm string, public crypto.PublicKey, private []byte) (Record, error) {
+	kid, err := thumbprint(public)
 	if err != nil {
 		return Record{}, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return Record{}, fmt.Errorf("encode public key: %w", err)
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return Record{}, fmt.Errorf("encode private key: %w", err)
-	}
-	return Record{KID: kid, Algorithm: algorithm, Public: public, Private: secret}, nil
+	return Record{KID: kid, Algorithm: algorithm, Public: der, Private: private}, nil
 }
 
 // publicHalf reads the public half of a record, and refuses one that is not what the record says.

@@ -22,6 +22,8 @@ type Ring struct {
 	mu     sync.Mutex // for what follows: one turn at a time
 	watch  watch
 	spares []Record // made, but in no ring yet
+
+	mute atomic.Pointer[identity.Outage] // why the [Module] does not sign
 }
 
 // attempts bounds how often a turn that other replicas were faster at is taken again.
@@ -30,8 +32,12 @@ const attempts = 10
 // Tick brings this replica and the ring up to date: it reads the ring, renews the signing leases and
 // does what is due (make keys, activate, demote, destroy, drop). It may be called at any time, as often
 // as one likes, on many replicas at once. If the store cannot be reached, the error is the store's, and
-// keys go on signing to the end of their leases.
+// keys go on signing to the end of their leases. Of keys that a [Module] keeps, it tries whether they sign.
 func (r *Ring) Tick(ctx context.Context) error {
+	return errors.Join(r.renew(ctx), r.try(ctx))
+}
+
+func (r *Ring) renew(ctx context.Context) error {
 	_, err := r.obey(ctx, Order{By: schedule}, func([]Record, time.Time) error { return nil })
 	return err
 }
@@ -64,15 +70,24 @@ func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time)
 	if err := edit(edited.Keys, now); err != nil {
 		return nil, err
 	}
-	next, spares, lacking := r.plan(edited, now)
+	var destroyed map[string]bool
+	var left error
+	if !o.DryRun {
+		destroyed, left = r.destroySpent(snap, now)
+	}
+	next, spares, lacking := r.plan(edited, now, destroyed)
+	failed := errors.Join(lacking, left)
 	events := changes(snap, next, o, now)
 	if o.DryRun || reflect.DeepEqual(next.Keys, snap.Keys) {
-		return events, lacking
+		return events, failed
+	}
+	if err := ctx.Err(); err != nil { // keys were slow to make: they are spare still
+		return nil, fmt.Errorf("write key ring: %w", err)
 	}
 	if err := r.swap(ctx, next, spares, events); err != nil {
 		return nil, err
 	}
-	return events, lacking
+	return events, failed
 }
 
 // show makes the ring, as it was asked for at that elapsed time, what this replica uses.
@@ -81,7 +96,7 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 	if old := r.view.Load(); old != nil && old.version == snap.Version {
 		v.picture = old.picture
 	} else {
-		p, err := newPicture(snap, r.cfg.Denied)
+		p, err := newPicture(snap, &r.cfg)
 		if err != nil {
 			return fmt.Errorf("read key ring: %w", err)
 		}
@@ -100,14 +115,10 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 // plan returns the ring as it should be, and the spare keys that it does not use. Keys are made here,
 // while nobody waits for the store. If one cannot be made, that is the error, and the plan does without
 // it: those that there are still take over.
-func (r *Ring) plan(snap Snapshot, now time.Time) (Snapshot, []Record, error) {
+func (r *Ring) plan(snap Snapshot, now time.Time, destroyed map[string]bool) (Snapshot, []Record, error) {
 	for {
-		elapsed := r.cfg.Elapsed()
-		t := turn{
-			cfg: &r.cfg, now: now,
-			ages: func(k *Record) (time.Duration, time.Duration) { return r.watch.age(k, elapsed) },
-			keys: slices.Clone(snap.Keys), spares: r.spares,
-		}
+		t := r.newTurn(snap, now)
+		t.spares, t.destroyed = r.spares, destroyed
 		t.run()
 		var err error
 		if t.lacking {
@@ -119,12 +130,17 @@ func (r *Ring) plan(snap Snapshot, now time.Time) (Snapshot, []Record, error) {
 	}
 }
 
-func (r *Ring) makeSpare() error {
-	private, err := r.cfg.NewKey(r.cfg.Algorithm)
-	if err != nil {
-		return fmt.Errorf("make signing key: %w", err)
+// newTurn is a turn over a copy of the ring.
+func (r *Ring) newTurn(snap Snapshot, now time.Time) turn {
+	elapsed := r.cfg.Elapsed()
+	return turn{
+		cfg: &r.cfg, now: now, keys: slices.Clone(snap.Keys),
+		ages: func(k *Record) (time.Duration, time.Duration) { return r.watch.age(k, elapsed) },
 	}
-	spare, err := newRecord(r.cfg.Algorithm, private)
+}
+
+func (r *Ring) makeSpare() error {
+	spare, err := r.cfg.newKey()
 	if err != nil {
 		return fmt.Errorf("make signing key: %w", err)
 	}
@@ -188,7 +204,11 @@ func (r *Ring) Algorithms(class string) []string { return r.view.Load().algorith
 
 // Ready returns nil if every class has a key that may sign now, else an [identity.Outage] that names the
 // classes that have none. A class that is new in a ring in use is not missed before its first key signs.
+// A key that a [Module] keeps counts if it signed at the last tick.
 func (r *Ring) Ready() error {
+	if mute := r.mute.Load(); mute != nil {
+		return mute
+	}
 	v, elapsed := r.view.Load(), r.cfg.Elapsed()
 	var missing []string
 	for _, class := range r.cfg.Classes {

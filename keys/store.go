@@ -34,7 +34,7 @@ type Record struct {
 	Class     string    `json:"class"` // what it signs: "context", "status"
 	Algorithm string    `json:"alg"`
 	Public    []byte    `json:"public"` // PKIX, DER
-	Private   []byte    `json:"-"`      // PKCS #8, DER; nil once destroyed; sealed at rest
+	Private   []byte    `json:"-"`      // PKCS #8, DER, or a reference if Outside; nil once destroyed; sealed at rest
 	Created   time.Time `json:"created"`
 	Published time.Time `json:"published,omitzero"`
 	Activated time.Time `json:"activated,omitzero"`
@@ -44,6 +44,8 @@ type Record struct {
 	NotAfter    time.Time `json:"not_after"`
 	Compromised time.Time `json:"compromised,omitzero"`
 	Held        bool      `json:"held,omitempty"`
+	// Outside: a [Module] keeps the private half, for as long as the key lives.
+	Outside bool `json:"outside,omitempty"`
 	// Replace: an operator asked for another key to sign in its place.
 	Replace bool `json:"replace,omitempty"`
 }

@@ -16,6 +16,8 @@ type turn struct {
 	// spares are fresh keys that have no place yet; lacking is true if there were too few of them.
 	spares  []Record
 	lacking bool
+	// destroyed are the kids of keys whose private half a [Module] has destroyed.
+	destroyed map[string]bool
 }
 
 func (t *turn) run() {
@@ -49,16 +51,16 @@ func (t *turn) fresh() bool {
 }
 
 // withdraw takes back pending keys that will never be needed: those too old for a whole term, and
-// those of another algorithm once ours signs. Nobody holds a token signed by a pending key.
+// those of another algorithm or place once ours signs. Nobody holds a token signed by a pending key.
 func (t *turn) withdraw(class string) {
 	current := t.current(class)
-	switched := current != nil && current.Algorithm == t.cfg.Algorithm
+	switched := current != nil && t.cfg.wants(current)
 	for i := range t.keys {
 		k := &t.keys[i]
 		if k.Class != class || k.state() != Pending || k.Held {
 			continue
 		}
-		if t.stale(k) || switched && k.Algorithm != t.cfg.Algorithm && t.ripe(k) {
+		if t.stale(k) || switched && !t.cfg.wants(k) && t.ripe(k) {
 			k.Dropped = t.now
 		}
 	}
@@ -68,7 +70,7 @@ func (t *turn) withdraw(class string) {
 func (t *turn) provide(class string) {
 	n := 0
 	for _, k := range t.pending(class) {
-		if k.Algorithm == t.cfg.Algorithm {
+		if t.cfg.wants(k) {
 			n++
 		}
 	}
@@ -106,7 +108,7 @@ func (t *turn) successor(class string, current *Record, fresh bool) *Record {
 		return nil
 	}
 	candidates := slices.DeleteFunc(t.pending(class), func(k *Record) bool {
-		return !urgent && !t.ripe(k) || signing && k.Algorithm != t.cfg.Algorithm
+		return !urgent && !t.ripe(k) || signing && !t.cfg.wants(k)
 	})
 	if len(candidates) == 0 {
 		return nil
@@ -114,7 +116,7 @@ func (t *turn) successor(class string, current *Record, fresh bool) *Record {
 	return slices.MinFunc(candidates, func(a, b *Record) int {
 		return cmp.Or(
 			first(t.ripe(a), t.ripe(b)),
-			first(a.Algorithm == t.cfg.Algorithm, b.Algorithm == t.cfg.Algorithm),
+			first(t.cfg.wants(a), t.cfg.wants(b)),
 			cmp.Compare(t.age(b), t.age(a)),
 			a.Created.Compare(b.Created),
 			cmp.Compare(a.KID, b.KID),
@@ -133,12 +135,12 @@ func first(a, b bool) int {
 }
 
 // due says whether a signing key should be replaced: half-way to its hard stop, as soon as a key of the
-// configured algorithm can have ripened, or because an operator asked for it.
+// configured algorithm and place can have ripened, or because an operator asked for it.
 func (t *turn) due(k *Record) bool {
 	if k.Replace {
 		return true
 	}
-	if k.Algorithm != t.cfg.Algorithm && t.age(k) >= t.cfg.Ripening() {
+	if !t.cfg.wants(k) && t.age(k) >= t.cfg.Ripening() {
 		return true
 	}
 	return t.age(k) >= t.cfg.term(k)/2
@@ -149,17 +151,27 @@ func (t *turn) due(k *Record) bool {
 func (t *turn) retire() {
 	for i := range t.keys {
 		k := &t.keys[i]
-		state := k.state()
-		if state == Retired || state == Compromised || state == Retiring && t.age(k) >= t.cfg.Lease() {
+		if t.spent(k) && (!k.Outside || t.destroyed[k.KID]) {
 			k.Private = nil
 		}
-		if state == Retiring && t.age(k) >= t.cfg.Retiring && !k.Held {
+		if k.state() == Retiring && t.age(k) >= t.cfg.Retiring && !k.Held {
 			k.Dropped = t.now
 		}
 	}
 	t.keys = slices.DeleteFunc(t.keys, func(k Record) bool {
-		return k.state() == Retired && t.age(&k) >= t.cfg.Active && !k.Held
+		return k.state() == Retired && t.age(&k) >= t.cfg.Active && !k.Held && k.Private == nil
 	})
+}
+
+// spent says that no lease covers the private half of a key any more.
+func (t *turn) spent(k *Record) bool {
+	switch k.state() {
+	case Retired, Compromised:
+		return true
+	case Retiring:
+		return t.age(k) >= t.cfg.Lease()
+	}
+	return false
 }
 
 // current is the key of a class that was activated last and not replaced, whether it may sign or not.

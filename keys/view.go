@@ -23,7 +23,7 @@ type view struct {
 // A picture is one version of the ring, ready for use.
 type picture struct {
 	version int64
-	records []Record // without private halves
+	records []Record // without private halves, only with references to them
 	set     KeySet
 	signers map[string]*signer // by class
 	// verifiers are the served keys by kid.
@@ -46,19 +46,21 @@ type signer struct {
 
 // newPicture reads a ring. It refuses one that would serve a kid twice or a key that is not what its
 // record says: better the last good one.
-func newPicture(snap Snapshot, denied []string) (*picture, error) {
+func newPicture(snap Snapshot, cfg *Config) (*picture, error) {
 	p := &picture{version: snap.Version, signers: map[string]*signer{}, verifiers: map[string]verifier{}}
 	records := slices.SortedFunc(slices.Values(snap.Keys), func(a, b Record) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.KID, b.KID))
 	})
 	set := jwk.NewSet()
 	for _, r := range records {
-		if served(&r, denied) {
-			if err := p.add(&r, set); err != nil {
+		if served(&r, cfg.Denied) {
+			if err := p.add(&r, set, cfg.Module); err != nil {
 				return nil, err
 			}
 		}
-		r.Private = nil
+		if !r.Outside {
+			r.Private = nil
+		}
 		p.records = append(p.records, r)
 	}
 	var err error
@@ -75,7 +77,7 @@ func served(r *Record, denied []string) bool {
 	return false
 }
 
-func (p *picture) add(r *Record, set jwk.Set) error {
+func (p *picture) add(r *Record, set jwk.Set, module Module) error {
 	if _, ok := p.verifiers[r.KID]; ok {
 		return fmt.Errorf("kid %s is in the ring twice", r.KID)
 	}
@@ -83,9 +85,12 @@ func (p *picture) add(r *Record, set jwk.Set) error {
 	if err != nil {
 		return err
 	}
+	if r.Outside && module == nil && r.state() != Retiring {
+		return fmt.Errorf("key %s is kept outside of the store and no module is configured: configure it again", r.KID)
+	}
 	p.verifiers[r.KID] = verifier{r.Class, r.Algorithm, public}
 	if r.state() == Active {
-		private, err := privateHalf(r, public)
+		private, err := r.signer(public, module)
 		if err != nil {
 			return err
 		}

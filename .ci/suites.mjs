@@ -15,6 +15,7 @@ const racing = ['jwks', 'oidc', 'keys', 'session', 'status', 'exchange', 'server
 const suites = {
   rooms: () => goTest('.', rooms().filter((room) => !racing.includes(room))),
   race: () => goTest('.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
+  hsm: () => goTest('.', ['-race', '-tags=pkcs11', '-run=HSM', 'keys', 'keys/pkcs11', 'cmd/chatpass']),
   sdk: () => nodeTest('sdk'),
   demo: () => nodeTest('demo'),
   e2e: () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'sqlite' }),

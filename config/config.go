@@ -118,6 +118,20 @@ type Keys struct {
 	Denied []string `yaml:"denied" form:"key id"`
 	// File for a local copy of the key set, served when starting with the store down; none by default.
 	Snapshot string `yaml:"snapshot" form:"path" example:"/var/lib/chatpass/jwks.json"`
+	// Token that makes and keeps the keys instead of the store, such as a hardware security module.
+	PKCS11 PKCS11 `yaml:"pkcs11"`
+}
+
+// PKCS11 is a PKCS#11 token; only a binary built with -tags pkcs11 can use one.
+type PKCS11 struct {
+	// The vendor's shared library.
+	Module string `yaml:"module" required:"true" form:"path" example:"/usr/lib/softhsm/libsofthsm2.so"`
+	// Label of the token.
+	Token string `yaml:"token" required:"true" example:"chatpass"`
+	// PIN of the token's user.
+	PIN Secret `yaml:"pin" required:"true" example:"file:/etc/chatpass/pin"`
+	// Makes new keys in the store again; the token is still asked for those it has. Remove the section when it has none.
+	Leave bool `yaml:"leave" default:"false"`
 }
 
 // Limits are counts per replica; 0 is off.

@@ -53,8 +53,8 @@ func TestSecretsShowNothing(t *testing.T) {
 			t.Errorf("shown: %s", value)
 		}
 	}
-	if n := len(cfg.Secrets()); n != 7 {
-		t.Errorf("%d secrets, want 7", n)
+	if n := len(cfg.Secrets()); n != 8 {
+		t.Errorf("%d secrets, want 8", n)
 	}
 	if got := fmt.Sprintf("%v|%q|%v", cfg.MasterKey, cfg.MasterKey, config.Secret{}); got != "[redacted]|[redacted]|" {
 		t.Errorf("got %s", got)

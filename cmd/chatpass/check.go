@@ -116,6 +116,7 @@ func check(ctx context.Context, path string, offline bool) []finding {
 		findings = append(findings, finding{"configuration", statusAdvice, a.String()})
 	}
 	findings = append(findings, checkStore(ctx, cfg)...)
+	findings = append(findings, checkModule(cfg.Keys)...)
 	if offline {
 		return findings
 	}

@@ -35,6 +35,7 @@ type house struct {
 	metrics  *admin.Metrics
 	refusals *decision.Keeper
 	store    *store.Store
+	module   module
 	ring     *keys.Ring
 	sessions *session.Sessions
 	lists    *status.Lists
@@ -56,19 +57,22 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	h := &house{plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics()}
+	h := &house{plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics(), module: noModule()}
 	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: sealer, Report: h.metrics.Store})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	h.refusals = decision.NewKeeper(decision.KeeperConfig{Keep: h.store.Exchange().KeepDecisions, Now: time.Now})
-	p.keys.Store, p.keys.Log = h.store.Keys(), h.log
+	if err := h.openModule(p.cfg.Keys); err != nil {
+		return nil, errors.Join(fmt.Errorf("keys.pkcs11: %w", err), h.close())
+	}
+	p.keys.Store, p.keys.Module, p.keys.Log = h.store.Keys(), h.module.Module, h.log
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
-		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.store.Close())
+		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.close())
 	}
 	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
 	if err != nil {
-		return nil, errors.Join(err, h.store.Close())
+		return nil, errors.Join(err, h.close())
 	}
 	h.lists = status.New(status.Config{
 		Store: h.store.Status(), Signer: h.ring.Class(statusClass), Log: h.log, Issuer: p.cfg.Issuer, URI: p.cfg.Issuer + "/status/", TTL: p.cfg.Status.TTL,
@@ -76,7 +80,7 @@ func openHouse(ctx context.Context, p plans, how service) (*house, error) {
 	})
 	_ = h.lists.Follow(ctx) // what fails is tried again every second, and told
 	if err := h.furnish(ctx, p); err != nil {
-		return nil, errors.Join(err, h.store.Close())
+		return nil, errors.Join(err, h.close())
 	}
 	h.watch()
 	return h, nil
@@ -209,7 +213,7 @@ func (h *house) watch() {
 	})
 }
 
-// live runs the house's background work until ctx ends, then closes the store.
+// live runs the house's background work until ctx ends, then closes what it works on.
 func (h *house) live(ctx context.Context) error {
 	var work sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
@@ -218,7 +222,15 @@ func (h *house) live(ctx context.Context) error {
 		work.Go(func() { h.keepRunning(ctx, name, run) })
 	}
 	work.Wait()
-	return h.store.Close()
+	return h.close()
+}
+
+func (h *house) close() error {
+	var left error
+	if h.ring != nil {
+		left = h.ring.Close()
+	}
+	return errors.Join(left, h.module.close(), h.store.Close())
 }
 
 // keepRunning logs work that ends before its time: it must not, and nothing else would tell.

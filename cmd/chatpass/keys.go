@@ -50,12 +50,17 @@ func withVault(ctx context.Context, flag string, use func(*vault) error) error {
 		return err
 	}
 	defer st.Close() //nolint:errcheck // everything was written before
-	p.keys.Store = st.Keys()
+	m, err := openModule(p.cfg.Keys.PKCS11)
+	if err != nil {
+		return fmt.Errorf("keys.pkcs11: %w", err)
+	}
+	defer m.close() //nolint:errcheck // as above
+	p.keys.Store, p.keys.Module = st.Keys(), m.Module
 	ring, err := keys.Open(ctx, p.keys)
 	if err != nil {
 		return fmt.Errorf("open key ring: %w", err)
 	}
-	return use(&vault{ring, p.keys.Store, p.keys})
+	return errors.Join(use(&vault{ring, p.keys.Store, p.keys}), ring.Close())
 }
 
 func keysListCommand(to streams) *cobra.Command {

@@ -14,15 +14,19 @@ func TestMain(m *testing.M) {
 
 // TestCommandLine runs the scripts of testdata: what a person types, and what they read.
 func TestCommandLine(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata", UpdateScripts: os.Getenv("UPDATE") != "",
+	testscript.Run(t, scripts("testdata"))
+}
+
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir, UpdateScripts: os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"setenv":     setenv,
 			"listen":     listenAt,
 			"ask":        ask,
 			"eventually": eventually,
 		},
-	})
+	}
 }
 
 // setenv is a command of scripts: it gives a variable the content of a file, or what the first group of a

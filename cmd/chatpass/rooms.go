@@ -108,6 +108,9 @@ func unbuilt(cfg *config.Config) config.Faults {
 		}
 	}
 	refuse(cfg.Cookie == "cross-site", "cookie", "write same-site, and serve chatpass from a host of the pages' own site")
+	if !withPKCS11 && cfg.Keys.PKCS11 != (config.PKCS11{}) {
+		all = append(all, cfg.Fault("keys.pkcs11", "this binary is built without PKCS#11", "build with -tags pkcs11, or remove the section: keys are sealed in the store then"))
+	}
 	for _, c := range cfg.Issuers {
 		at := "issuers." + c.Name + "."
 		refuse(c.FrontchannelLogout, at+"frontchannel_logout", "use back-channel logout")
@@ -143,7 +146,7 @@ func keysConfig(cfg *config.Config) keys.Config {
 	k := keys.Config{
 		Algorithm: cfg.Keys.Algorithm, Classes: []string{contextClass, statusClass},
 		PublishAhead: cfg.Keys.PublishAhead, Active: cfg.Keys.Active, Retiring: cfg.Keys.Retiring,
-		JWKSMaxAge: cfg.Keys.JWKSMaxAge, Denied: cfg.Keys.Denied, Short: cfg.DangerouslyShortLifetimes, Now: time.Now,
+		JWKSMaxAge: cfg.Keys.JWKSMaxAge, Denied: cfg.Keys.Denied, LeaveModule: cfg.Keys.PKCS11.Leave, Short: cfg.DangerouslyShortLifetimes, Now: time.Now,
 	}
 	for _, app := range cfg.Apps {
 		k.LongestLifetime = max(k.LongestLifetime, app.ContextLifetime)

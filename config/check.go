@@ -106,4 +106,7 @@ func (k *checker) check() {
 		k.checkApp(&k.cfg.Apps[i], names)
 	}
 	k.checkSalts()
+	if len(k.faults) == 0 {
+		k.adviseAll()
+	}
 }

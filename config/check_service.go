@@ -19,11 +19,6 @@ func (k *checker) checkService() {
 		k.fault("admin_listen", problem{"is the public listener's address", "write an address of its own, such as 127.0.0.1:9090"})
 	}
 	k.checkTLS()
-	for i, network := range c.TrustedProxies {
-		if network.Bits() == 0 {
-			k.advise(indexed("trusted_proxies", i), problem{"believes X-Forwarded-* of everybody", "write the networks of your proxies"})
-		}
-	}
 }
 
 // judge notes p, if it is one, unless the value is not in the file or faulty already.

@@ -5,12 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"chatpass/config"
 )
@@ -58,27 +54,5 @@ func TestSecretsShowNothing(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v|%q|%v", cfg.MasterKey, cfg.MasterKey, config.Secret{}); got != "[redacted]|[redacted]|" {
 		t.Errorf("got %s", got)
-	}
-}
-
-func TestAdvice(t *testing.T) {
-	dir := files(t)
-	if err := os.Chmod(filepath.Join(dir, "master.json"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cfg := mustRead(t, dir, `issuer: https://chat-auth.example.com
-store: sqlite:/var/lib/chatpass/chatpass.db
-master_key: file:DIR/master.json
-trusted_proxies: [10.0.0.0/8, 0.0.0.0/0, "::/0"]
-issuers:
-  corp: {issuer: https://login.example.com, client_id: chatpass}
-`+minimal[strings.Index(minimal, "apps:"):])
-	const want = `chatpass.yaml:3:13: master_key: file DIR/master.json may be read by everybody on this machine; run chmod o-r DIR/master.json
-chatpass.yaml:4:31: trusted_proxies[1]: believes X-Forwarded-* of everybody; write the networks of your proxies
-chatpass.yaml:4:43: trusted_proxies[2]: believes X-Forwarded-* of everybody; write the networks of your proxies
-chatpass.yaml:6:56: issuers.corp.client_id: has neither client_secret nor private_key; add one, unless the issuer knows us as a public client
-`
-	if diff := cmp.Diff(want, list(cfg.Advice(), dir)); diff != "" {
-		t.Error(diff)
 	}
 }

@@ -23,6 +23,10 @@ func (tg *target) apps(t testing.TB) []exchange.App {
 		Actors: []exchange.Actor{{
 			Issuer: "corp", Accepts: []string{"agent-desk"}, Rules: compile(t, policy.Source{Admit: "'support-agents' in claims.groups"}),
 			Scopes: []string{"chat:read"}, Lifetime: 2 * time.Minute,
+		}, {
+			Issuer: "partner", Accepts: []string{"hr-desk"}, Rules: compile(t, policy.Source{Admit: "true"}), Scopes: []string{"chat:read"}, Lifetime: 2 * time.Minute,
+		}, {
+			Issuer: "corp", Accepts: []string{"hr-desk"}, Rules: compile(t, policy.Source{Admit: "false"}), Scopes: []string{"chat:read"}, Lifetime: 2 * time.Minute,
 		}},
 	}
 	sales := support

@@ -32,6 +32,7 @@ import (
 // prove elsewhere are stand-ins: who is behind a token, and the signature.
 type house struct {
 	*exchange.Exchanger
+	cfg      exchange.Config // of it
 	sessions *session.Sessions
 	now      time.Time
 	verifier *verifier
@@ -52,9 +53,13 @@ type verifier struct {
 	people    map[string]identity.Identity
 	err       error  // instead of an answer
 	outageFor string // only for this token; empty: for every one
+	seen      func(token string)
 }
 
 func (v *verifier) Verify(_ context.Context, token string, terms identity.Terms) (identity.Identity, error) {
+	if v.seen != nil {
+		v.seen(token)
+	}
 	if v.err != nil && (v.outageFor == "" || v.outageFor == token) {
 		return identity.Identity{}, v.err
 	}
@@ -151,15 +156,15 @@ func newHouse(t testing.TB) *house {
 	if h.sessions, err = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text}); err != nil {
 		t.Fatal(err)
 	}
-	h.Exchanger, err = exchange.New(exchange.Config{
+	h.cfg = exchange.Config{
 		Issuer: "https://chat-auth", Apps: grown(t, h, apps(t)), Sessions: h.sessions,
 		Verifiers: map[exchange.TokenType]exchange.Verifier{exchange.IDToken: h.verifier},
 		Knows:     func(string, string) bool { return !h.moved },
 		Place:     h.place,
 		Signer:    h.pen, Open: h.pen.open, SessionsPerCustomer: 3, Store: st.Exchange(), Now: clock, NewID: rand.Text, Random: func() float64 { return 0.5 },
 		Audit: func(_ context.Context, d *decision.Decision) { h.audit = append(h.audit, *d) },
-	})
-	if err != nil {
+	}
+	if h.Exchanger, err = exchange.New(h.cfg); err != nil {
 		t.Fatal(err)
 	}
 	h.people["ada.id.token"] = identity.Identity{

@@ -165,8 +165,8 @@ func (e *evaluation) act(next actor, names map[string]any) error {
 // what the actor's own token says. It restricts the app's rules and never takes their place. A `sub`
 // without `iss` is one of the subject token's own issuer.
 func mayAct(named any, issuer string, actor map[string]any) bool {
-	members, ok := named.(map[string]any)
-	if !ok || members["sub"] == nil && members["client_id"] == nil {
+	members, _ := named.(map[string]any) // what is no object names nobody
+	if members["sub"] == nil && members["client_id"] == nil {
 		return false
 	}
 	if members["iss"] == nil && members["sub"] != nil && actor["iss"] != issuer {

@@ -87,9 +87,6 @@ func (e *evaluation) place(ctx context.Context, fresh *session.Session) error {
 // customer stays: other tabs still use its contexts. If the store is away now, the sign-out is
 // remembered and written later.
 func (e *evaluation) endReplaced(ctx context.Context) {
-	if e.req.Replaces == "" {
-		return
-	}
 	old, err := e.cfg.Sessions.Look(ctx, e.client.App.Name, e.req.Replaces)
 	if err == nil && old.Customer != e.customer {
 		_, _ = e.cfg.Sessions.SignOut(ctx, e.client.App.Name, e.req.Replaces)

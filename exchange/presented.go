@@ -136,7 +136,7 @@ func (p *presented) narrowed() map[string]any {
 
 // chat is the chat scope of the presented context, bound to the conversation if it was bound to none.
 func (p *presented) chat(conversation string) (any, error) {
-	if conversation == "" || p.Chat.Conversation != "" {
+	if conversation == "" {
 		return p.all["chat"], nil
 	}
 	var chat map[string]json.RawMessage

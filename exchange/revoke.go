@@ -73,7 +73,7 @@ func (e *evaluation) ofContext(ctx context.Context) (session.Session, error) {
 // or there was none. The token must be genuine, and may have expired: people sign out late.
 func (e *evaluation) ofIDToken(ctx context.Context) (session.Session, error) {
 	live, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
-	if errors.Is(err, identity.ErrRejected) || errors.Is(err, session.ErrNotFound) {
+	if errors.Is(err, identity.ErrRejected) {
 		return session.Session{}, session.ErrNotFound
 	}
 	if err != nil {

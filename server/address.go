@@ -51,8 +51,8 @@ func (p proxies) hold(a netip.Addr) bool {
 // brackets. One of IPv4 that comes in IPv6's clothes is one of IPv4; a zone says nothing to us.
 func readAddress(text string) (netip.Addr, bool) {
 	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
-		a, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
-		return a.Unmap().WithZone(""), err == nil && a.Is6()
+		a, _ := netip.ParseAddr(strings.TrimSuffix(inner, "]")) // no address at all is none of IPv6
+		return a.Unmap().WithZone(""), a.Is6()
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
 		return a.Unmap().WithZone(""), true

@@ -60,11 +60,10 @@ func letRead(w http.ResponseWriter, r *http.Request, cookies bool) {
 // letClientRead is [letRead] for a page that calls without cookies and names its client in a form. A
 // backend's answers, which its credentials give away, are none of any page's business.
 func (s *Server) letClientRead(w http.ResponseWriter, r *http.Request, clientID string) {
-	origin := r.Header.Get("Origin")
-	if origin == "" || r.Header.Get("Authorization") != "" {
+	if r.Header.Get("Authorization") != "" {
 		return
 	}
-	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: clientID, Origin: origin})
+	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: clientID, Origin: r.Header.Get("Origin")})
 	if err == nil && client.Type == exchange.Browser {
 		letRead(w, r, false)
 	}

@@ -122,7 +122,7 @@ func readCredentials(r *http.Request, form url.Values) (exchange.Credentials, er
 		return readBasic(r, c.ClientID)
 	case !asserted:
 		return c, nil
-	case assertion == "" || kind != jwtBearer:
+	case kind != jwtBearer:
 		return c, exchange.Refuse(identity.ClientAuthentication, "").
 			Measured("client_assertion_type "+decision.Clip(kind), "client_assertion of type "+jwtBearer)
 	}
@@ -132,8 +132,8 @@ func readCredentials(r *http.Request, form url.Values) (exchange.Credentials, er
 func readBasic(r *http.Request, clientID string) (exchange.Credentials, error) {
 	user, password, ok := r.BasicAuth()
 	name, nameErr := url.QueryUnescape(user)
-	secret, secretErr := url.QueryUnescape(password)
-	if !ok || nameErr != nil || secretErr != nil || len(r.Header.Values("Authorization")) > 1 {
+	secret, _ := url.QueryUnescape(password) // empty, and nobody's, if it cannot be decoded
+	if !ok || nameErr != nil || len(r.Header.Values("Authorization")) > 1 {
 		return exchange.Credentials{}, exchange.Refuse(identity.ClientAuthentication, "").Measured("another Authorization", "one of HTTP Basic")
 	}
 	if clientID != "" && clientID != name {

@@ -42,8 +42,10 @@ const (
 	pgTake = `UPDATE chatpass_records SET version = 2, value = ''
 		WHERE kind = $2 AND key = $3 AND version = 1 AND expires > ` + pgClock
 
-	pgReseal = `UPDATE chatpass_records SET value = $4
-		WHERE kind = $2 AND key = $3 AND value = $5 AND expires > ` + pgClock
+	// pgReseal waits for nobody: a record that somebody else is writing is left for later.
+	pgReseal = `WITH mine AS MATERIALIZED (SELECT kind, key FROM chatpass_records
+		WHERE kind = $2 AND key = $3 AND value = $5 AND expires > ` + pgClock + ` FOR UPDATE SKIP LOCKED)
+		UPDATE chatpass_records r SET value = $4 FROM mine WHERE r.kind = mine.kind AND r.key = mine.key`
 
 	pgRaise = `INSERT INTO chatpass_records AS r (kind, key, version, expires, stamp, value)
 		VALUES ($2, $3, 1, $4, $5, $6)

@@ -75,7 +75,8 @@ const (
 	// last in its unit, so that little time passes until others can read it.
 	enter
 	// reseal puts value in the place of was in the live record of that key, and changes nothing else: nor
-	// its version, so that nobody who read it before loses their swap.
+	// its version, so that nobody who read it before loses their swap. It may fail, and not wait, while
+	// somebody else writes the record.
 	reseal
 )
 

@@ -28,6 +28,11 @@ func TestEveryPromiseIsKeptWhileTheMasterKeyRotates(t *testing.T) {
 	eachEngine(t, func(t *testing.T, fresh func(testing.TB) store.Config) {
 		t.Run("sessions", func(t *testing.T) { storetest.Sessions(t, rotating(fresh, (*store.Store).Sessions)) })
 		t.Run("keys", func(t *testing.T) { storetest.Keys(t, rotating(fresh, (*store.Store).Keys)) })
+		t.Run("status lists", func(t *testing.T) {
+			storetest.Status(t, rotating(fresh, func(s *store.Store) storetest.Placed {
+				return storetest.Placed{Store: s.Sessions(), Lists: s.Status()}
+			}))
+		})
 		t.Run("salts", func(t *testing.T) { storetest.Salts(t, rotating(fresh, (*store.Store).Exchange)) })
 		t.Run("refusals", func(t *testing.T) { storetest.Decisions(t, rotating(fresh, (*store.Store).Exchange)) })
 	})

@@ -153,10 +153,11 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 		return []finding{{"store", statusFault, err.Error()}}
 	}
 	about, err := st.About(ctx)
+	findings := checkSeals(ctx, st, sealer.Keys())
 	if err = errors.Join(err, st.Close()); err != nil {
 		return []finding{{"store", statusFault, err.Error()}}
 	}
-	return append([]finding{{"master key", statusOK, "opens the store"}}, judgeStore(about)...)
+	return append(findings, judgeStore(about)...)
 }
 
 // judgeStore says what a store's answers mean. Replicas agree by its clock, so ours may not be far off.

@@ -202,6 +202,13 @@ func (h *house) watch() {
 		},
 	})
 	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_master_key_values", Help: "Values under an old key of the master key: sealed anew since the start, left by the last pass.", Label: "how",
+		Read: func() map[string]float64 {
+			seen := h.store.Stats()
+			return map[string]float64{"resealed": float64(seen.Resealed), "left": float64(seen.Left)}
+		},
+	})
+	h.metrics.Watch(admin.Gauge{
 		Name: "chatpass_issuer_keys_age_seconds", Help: "Age of an upstream issuer's keys.", Label: "issuer",
 		Read: func() map[string]float64 {
 			ages := map[string]float64{}

@@ -16,12 +16,12 @@ import (
 
 func secretCommand(to streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "secret", Short: "Make the master key that seals what is secret at rest",
+		Use: "secret", Short: "Make and renew the master key that seals what is secret at rest",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("say what to do: chatpass secret new -o FILE")}
+			return usageError{errors.New("say what to do: chatpass secret new -o FILE, or chatpass secret list|rotate|retire FILE")}
 		},
 	}
-	cmd.AddCommand(secretNewCommand(to))
+	cmd.AddCommand(secretNewCommand(to), secretListCommand(to), secretRotateCommand(to), secretRetireCommand(to))
 	return cmd
 }
 

@@ -68,9 +68,19 @@ func newBench() *bench {
 	return b
 }
 
-// refuse shows the keeper a refusal of a client of app support, and returns its id.
+// refuse shows the keeper a refusal of a backend of app support, and returns its id.
 func (b *bench) refuse(code identity.Code, client string) string {
-	return b.see(decision.Decision{App: "support", Client: client, Outcome: decision.Refused, Code: code})
+	return b.see(asked(code, client, "backend", "client"))
+}
+
+// asked is the refusal of a request that passed these checks.
+func asked(code identity.Code, client, clientType string, passed ...string) decision.Decision {
+	d := decision.Decision{Verb: "exchange", App: "support", Client: client, ClientType: clientType}
+	for _, check := range passed {
+		d.Pass(check, "good", "good")
+	}
+	d.End(decision.Refused, code, "bad", "good")
+	return d
 }
 
 func (b *bench) see(d decision.Decision) string {
@@ -125,14 +135,70 @@ func TestOnlyANoIsKept(t *testing.T) {
 func TestStrangersAreOneClient(t *testing.T) {
 	b := newBench()
 	for i := range 1000 {
-		b.see(decision.Decision{Client: fmt.Sprint(strings.Repeat("x", 100), i), Outcome: decision.Refused, Code: identity.ClientUnknown})
+		d := decision.Decision{Client: fmt.Sprint(strings.Repeat("x", 100), i)}
+		d.End(decision.Refused, identity.ClientUnknown, fmt.Sprint("client_id x", i), "a registered client")
+		b.see(d)
 	}
 	b.second(t.Context())
-	if len(b.shelf.rows) != 1 || b.Stats().More != 999 {
+	if len(b.shelf.rows) != 8 || b.Stats().More != 992 {
 		t.Errorf("kept %d rows: %+v", len(b.shelf.rows), b.Stats())
 	}
 	if got := b.shelf.rows["d1"].Client; len(got) > 64+len("…") {
 		t.Errorf("kept %d bytes of a stranger's client id", len(got))
+	}
+}
+
+// Whoever cannot prove anything may send what they like, as whom they like: the refusals of those who
+// have proven more are kept all the same.
+func TestStrangersPushOutNobody(t *testing.T) {
+	for what, victim := range map[string]decision.Decision{
+		"a backend behind wrong secrets":           asked(identity.ClientAuthentication, "back", "backend", "client"),
+		"a backend behind pages":                   asked(identity.AudienceNotAllowed, "back", "backend", "client"),
+		"a person behind made-up tokens":           asked(identity.TokenExpired, "web", "browser", "client", "origin", "token signature"),
+		"a person with a session behind no cookie": asked(identity.NotAdmitted, "web", "browser", "client", "origin", "session"),
+	} {
+		b := newBench()
+		for second := range 60 {
+			for i := range 200 {
+				story := fmt.Sprint(second, "-", i)
+				wrong := decision.Decision{Verb: "exchange", App: "support", Client: victim.Client, ClientType: victim.ClientType, Customer: story}
+				wrong.End(decision.Refused, victim.Code, story, "good")
+				b.see(wrong)
+				invented := asked(victim.Code, "page "+story, "browser", "client")
+				invented.Customer = story
+				b.see(invented)
+			}
+			victim.Customer = fmt.Sprint("customer ", second%8)
+			b.see(victim)
+			b.second(t.Context())
+		}
+		kept := 0
+		for _, d := range b.shelf.rows {
+			if strings.HasPrefix(d.Customer, "customer") {
+				kept++
+			}
+		}
+		if kept < 8 || b.shelf.most > 50 {
+			t.Errorf("%s: %d of 8 people are kept, %d rows at once", what, kept, b.shelf.most)
+		}
+	}
+}
+
+// A minute has room for more than one refusal of a kind, as long as they tell different stories.
+func TestDifferentStoriesAreKept(t *testing.T) {
+	b := newBench()
+	for i := range 20 {
+		d := asked(identity.TokenExpired, "web", "browser", "client", "token signature")
+		d.Ladder[2].Measured = fmt.Sprint(i%10, "m")
+		b.see(d)
+	}
+	b.second(t.Context())
+	stories := map[string]bool{}
+	for _, d := range b.shelf.rows {
+		stories[d.Ladder[2].Measured] = true
+	}
+	if len(stories) != 8 || len(b.shelf.rows) != 8 || b.Stats().More != 12 {
+		t.Errorf("kept %d rows with %d stories: %+v", len(b.shelf.rows), len(stories), b.Stats())
 	}
 }
 
@@ -211,7 +277,9 @@ func TestEveryRefusalIsAccountedFor(t *testing.T) {
 				b.shelf.err = errors.New("away")
 			}
 			for range rapid.IntRange(0, 70).Draw(t, "refusals") {
-				b.refuse(rapid.SampledFrom(codes).Draw(t, "code"), fmt.Sprint(rapid.IntRange(0, 40).Draw(t, "client")))
+				passed := rapid.SampledFrom([][]string{nil, {"client"}, {"client", "token signature"}}).Draw(t, "passed")
+				client := fmt.Sprint(rapid.IntRange(0, 40).Draw(t, "client"))
+				b.see(asked(rapid.SampledFrom(codes).Draw(t, "code"), client, "browser", passed...))
 			}
 			b.second(context.Background())
 		}

@@ -34,10 +34,13 @@ Every refusal has a code that never changes its meaning. An answer names it with
 person sees while signing in. ` + "`chatpass explain DECISION -c FILE`" + ` prints what became of that request: the ladder of its checks with
 what was measured and what was required, the one that failed, the likely cause and what to do. ` + "`--json`" + ` gives the same to programs.
 
-Only refusals are kept, for 24 hours, sealed in the store like everything else: of each code and client the first of a minute,
-which also holds how many more there were, and at most 50 a second for each replica. A store that is away loses them, and delays
-nobody. The audit log has a line of every decision, kept or not: ` + "`metadata.uid`" + ` is the decision, ` + "`status_code`" + ` the code,
-` + "`unmapped.failed_check`" + ` the check that failed. Neither holds a token or a claim of a person.
+Only refusals are kept, for 24 hours, sealed in the store like everything else: of each verb, code and client those that tell
+different stories, eight a minute, each with how many more there were like it, and at most 50 a second for each replica. What was
+refused before anybody had proven anything counts apart and has a fifth of that room; what public clients were refused
+before a token was believed, two more fifths. So nobody who only knows a ` + "`client_id`" + ` can push out the refusals of people and
+backends; what they can push out is the refusals of requests that prove as little as theirs. A store that is away
+loses refusals, and delays nobody. The audit log has a line of every decision, kept or not: ` + "`metadata.uid`" + ` is the decision,
+` + "`status_code`" + ` the code, ` + "`unmapped.failed_check`" + ` the check that failed. Neither holds a token or a claim of a person.
 
 Codes of what this version does not do yet are reserved here, so that they mean the same everywhere.
 `

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -319,5 +320,49 @@ func TestNothingPersonalIsKept(t *testing.T) {
 	}
 	if found := secrets.FindString(h.log.String()); found != "" {
 		t.Errorf("the log holds %q", found)
+	}
+}
+
+// The keeper tells by the ladder who has proven what: the ladders that are really made must tell it.
+func TestLaddersTellWhoHasProvenWhat(t *testing.T) {
+	h := newHouse(t)
+	last := func() decision.Decision { return h.decisions[len(h.decisions)-1] }
+	h.exchange(token(h.values["ada"][:len(h.values["ada"])-4] + "AAAA"))
+	made := map[string]decision.Decision{"forged": last()}
+	h.exchange(token(h.values["expired"]))
+	made["expired"] = last()
+	h.exchange(url.Values{"subject_token": {h.values["ada"]}, "audience": {"https://elsewhere.example"}, "client_id": {"back"}})
+	made["no secret"] = last()
+	back := asks(h, url.Values{"client_id": {"back"}, "audience": {"https://elsewhere.example"}})
+	back.SetBasicAuth("back", "s3cret%25")
+	back.Header.Del("Origin")
+	h.send(t, back)
+	made["backend"] = last()
+
+	for _, c := range []struct {
+		flood, victim string
+		kept          bool
+	}{
+		{"no secret", "forged", true}, {"no secret", "backend", true}, {"forged", "backend", true}, {"forged", "expired", true},
+		{"forged", "no secret", true}, {"no secret", "no secret", false}, {"expired", "forged", false},
+	} {
+		kept := map[string]bool{}
+		keeper := decision.NewKeeper(decision.KeeperConfig{Now: time.Now, Keep: func(_ context.Context, fresh, _ []decision.Decision) error {
+			for _, d := range fresh {
+				kept[d.ID] = true
+			}
+			return nil
+		}})
+		for i := range 100 {
+			other := made[c.flood]
+			other.ID, other.Client = fmt.Sprint(i), fmt.Sprint("client ", i)
+			keeper.See(&other)
+		}
+		victim := made[c.victim]
+		keeper.See(&victim)
+		keeper.Flush(t.Context(), 0)
+		if kept[victim.ID] != c.kept {
+			t.Errorf("%s (%s) behind 100 of %s (%s): kept is %v", c.victim, victim.Code, c.flood, made[c.flood].Code, kept[victim.ID])
+		}
 	}
 }

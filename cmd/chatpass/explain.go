@@ -52,7 +52,7 @@ func findDecision(ctx context.Context, path, id string) (decision.Decision, erro
 	found, err := st.Exchange().Decision(ctx, id)
 	if errors.Is(err, session.ErrNotFound) {
 		err = fmt.Errorf(`there is no decision %s in the store.
-A refusal of just now is written within a second or two: ask again. Only refusals are kept, for %.0f hours: of each code and client the first of a minute, and at most 50 a second.
+A refusal of just now is written within a second or two: ask again. Only refusals are kept, for %.0f hours: of each code and client eight a minute that tell different stories, and at most 50 a second.
 The audit log has a line of every decision, with metadata.uid %s: its status_code is explained in
 docs/refusals.md, unmapped.failed_check names the check that failed, and metadata.correlation_uid is the request id`,
 			decision.Clip(id), decision.KeptFor.Hours(), decision.Clip(id))

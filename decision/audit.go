@@ -3,17 +3,7 @@ package decision
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-)
-
-const (
-	// foreignLimit is the greatest length in bytes of a string that came from outside.
-	foreignLimit = 64
-	// rungLimit is that of what a rung says, which may be a whole rule.
-	rungLimit = 256
 )
 
 // Log writes the decision's audit line: one JSON object in the shape of the Open Cybersecurity
@@ -61,34 +51,4 @@ func (d *Decision) status() string {
 func (d *Decision) failedCheck() string {
 	failed, _ := d.Failed()
 	return failed.Check
-}
-
-// Clip makes a string from outside safe to keep and to show: printable, and cut to 64 bytes.
-func Clip(s string) string { return tame(s, foreignLimit) }
-
-func tame(s string, limit int) string {
-	if len(s) <= limit && isPlain(s) {
-		return s
-	}
-	if len(s) > limit {
-		s = s[:limit]
-		for !utf8.ValidString(s) && len(s) > limit-utf8.UTFMax {
-			s = s[:len(s)-1]
-		}
-		s += "…"
-	}
-	if isPlain(s) {
-		return s
-	}
-	quoted := strconv.QuoteToGraphic(s)
-	return quoted[1 : len(quoted)-1]
-}
-
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' { // not ASCII: look closer
-			return !strings.ContainsFunc(s[i:], func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
-		}
-	}
-	return true
 }

@@ -18,7 +18,7 @@ type Decision struct {
 	Verb string `json:"verb"`
 	// RequestID is the X-Request-Id of the answer.
 	RequestID string `json:"request_id"`
-	// App is empty, and Client is what the request claims, if no such client is known.
+	// App is empty, and Client is the [Name] that the request claims, if no such client is known.
 	App    string `json:"app,omitempty"`
 	Client string `json:"client,omitempty"`
 	// ClientType is "browser", "native" or "backend"; empty like App.

@@ -147,7 +147,7 @@ func (x *Exchanger) Client(c Credentials) (*Client, error) {
 	case c.ClientID == "":
 		return nil, Refuse(identity.ParameterMissing, "client_id is missing")
 	case !known:
-		return nil, Refuse(identity.ClientUnknown, "").Measured("client_id "+decision.Clip(c.ClientID), "a registered client")
+		return nil, Refuse(identity.ClientUnknown, "").Measured("client_id "+decision.Name(c.ClientID), "a registered client")
 	case !client.public():
 		return nil, unproven("no credential", "the credential of client "+client.ID)
 	case client.Type == Native && c.Origin != "":

@@ -180,7 +180,7 @@ const usualRungs = 12
 
 func (x *Exchanger) begin(req Request, verb string) *evaluation {
 	return &evaluation{Exchanger: x, req: req, now: x.cfg.Now(), record: decision.Decision{
-		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID, Client: req.Credentials.ClientID,
+		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID, Client: decision.Name(req.Credentials.ClientID),
 		Ladder: make([]decision.Rung, 0, usualRungs),
 	}}
 }
@@ -221,7 +221,7 @@ func (e *evaluation) checkClient(ctx context.Context) error {
 		e.record.Pass("client", e.record.ClientType+" client "+e.record.Client, "a registered client")
 	}
 	if err != nil {
-		e.record.Client = cmp.Or(e.record.Client, claimed(e.req.Credentials))
+		e.record.Client = cmp.Or(e.record.Client, decision.Name(claimed(e.req.Credentials)))
 		return err
 	}
 	e.client = client

@@ -138,7 +138,7 @@ func readBasic(r *http.Request, clientID string) (exchange.Credentials, error) {
 	}
 	if clientID != "" && clientID != name {
 		return exchange.Credentials{}, exchange.Refuse(identity.ParameterRepeated, "client_id and the Authorization header name different clients").
-			Measured("client_id "+decision.Clip(clientID)+" and Authorization of "+decision.Clip(name), "the same client")
+			Measured("client_id "+decision.Name(clientID)+" and Authorization of "+decision.Name(name), "the same client")
 	}
 	return exchange.Credentials{ClientID: name, Presented: true, Secret: secret}, nil
 }

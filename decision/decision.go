@@ -13,8 +13,8 @@ type Decision struct {
 	// ID finds the decision again: it is in the answer to the client and in the audit line.
 	ID   string    `json:"decision"`
 	Time time.Time `json:"time"`
-	// Verb is what was asked: "exchange", "context", "claim", "sign-in", "sign-out", "logout-token";
-	// "request" if it was refused before it was known.
+	// Verb is what was asked: "exchange", "context", "claim", "sign-in", "sign-out", "logout-token",
+	// "introspection" if that was not answered; "request" if it was refused before it was known.
 	Verb string `json:"verb"`
 	// RequestID is the X-Request-Id of the answer.
 	RequestID string `json:"request_id"`

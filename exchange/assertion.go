@@ -84,9 +84,11 @@ func (x *Exchanger) byAssertion(ctx context.Context, c Credentials) (*Client, er
 	return client, x.useUp(ctx, client, a)
 }
 
-// claimed is the client that an assertion speaks of, believed by nobody: an operator must see whose
-// credential fails.
-func claimed(c Credentials) string {
+// claimed is the client that a request claims to be of, believed by nobody.
+func (c Credentials) claimed() string {
+	if c.ClientID != "" {
+		return c.ClientID
+	}
 	a, _ := readAssertion(c.Assertion) // empty, if it cannot be read
 	return a.Subject
 }

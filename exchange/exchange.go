@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +179,7 @@ const usualRungs = 12
 
 func (x *Exchanger) begin(req Request, verb string) *evaluation {
 	return &evaluation{Exchanger: x, req: req, now: x.cfg.Now(), record: decision.Decision{
-		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID, Client: decision.Name(req.Credentials.ClientID),
+		ID: x.cfg.NewID(), Time: x.cfg.Now(), Verb: verb, RequestID: req.RequestID,
 		Ladder: make([]decision.Rung, 0, usualRungs),
 	}}
 }
@@ -215,19 +214,11 @@ func (e *evaluation) decide(ctx context.Context) (Context, error) {
 }
 
 func (e *evaluation) checkClient(ctx context.Context) error {
-	e.nameClient(e.clients[e.req.Credentials.ClientID])
-	client, err := e.Authenticate(ctx, e.req.Credentials)
-	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Code == identity.OriginNotAllowed {
-		e.record.Pass("client", e.record.ClientType+" client "+e.record.Client, "a registered client")
-	}
-	if err != nil {
-		e.record.Client = cmp.Or(e.record.Client, decision.Name(claimed(e.req.Credentials)))
+	if err := e.identify(ctx, e.Authenticate); err != nil {
 		return err
 	}
-	e.client = client
-	e.nameClient(client) // an assertion's client need not have said it
+	client := e.client
 	e.most = bounds{audience: client.App.Audience, scope: client.App.Scopes, lifetime: client.App.Lifetime}
-	e.record.Pass("client", string(client.Type)+" client "+client.ID, "a registered client")
 	if client.Type == Browser {
 		e.record.Pass("origin", e.req.Credentials.Origin, "one of "+strings.Join(client.App.Origins, ", "))
 	}
@@ -241,7 +232,26 @@ func (e *evaluation) checkClient(ctx context.Context) error {
 	return nil
 }
 
-// nameClient writes down which client of ours it is, or claims to be.
+// identify finds the client in the way given, and writes down which one it is, or claims to be: an
+// operator must see whose credential fails.
+func (e *evaluation) identify(ctx context.Context, authenticate func(context.Context, Credentials) (*Client, error)) error {
+	client, err := authenticate(ctx, e.req.Credentials)
+	if err == nil {
+		e.client = client
+		e.nameClient(client)
+		e.record.Pass("client", string(client.Type)+" client "+client.ID, "a registered client")
+		return nil
+	}
+	claimed := e.req.Credentials.claimed()
+	e.record.Client = decision.Name(claimed)
+	e.nameClient(e.clients[claimed])
+	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Code == identity.OriginNotAllowed {
+		e.record.Pass("client", e.record.ClientType+" client "+e.record.Client, "a registered client")
+	}
+	return err
+}
+
+// nameClient writes down which client of ours it is, if it is one.
 func (e *evaluation) nameClient(c *Client) {
 	if c != nil {
 		e.record.App, e.record.Client, e.record.ClientType = c.App.Name, c.ID, string(c.Type)

@@ -1,6 +1,9 @@
 package exchange_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -294,5 +297,59 @@ func TestAnOutageIsNeverARefusal(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Whose credential fails is what the operator has to know, wherever it fails.
+func TestAFailedCredentialNamesWhoseItIsSaidToBe(t *testing.T) {
+	h := newHouse(t)
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		credentials exchange.Credentials
+		client, app string
+	}{
+		"a wrong secret":         {exchange.Credentials{ClientID: "orders-api", Presented: true, Secret: "0rder"}, "orders-api", "support"},
+		"a forged assertion":     {h.assertion(t, stranger, nil, h.assertionClaims()), "signer", "support"},
+		"an unknown client":      {exchange.Credentials{ClientID: "who", Presented: true, Secret: "x"}, "who", ""},
+		"an unknown assertion":   {nobody(t, h), "nobody", ""},
+		"a secret for a name":    {exchange.Credentials{ClientID: "Xq7tR2mPz9Lw4KcV", Presented: true, Secret: "x"}, "(16 bytes that are no name)", ""},
+		"a token for a name":     {exchange.Credentials{ClientID: "eyJhbGciOiJFUzI1NiJ9", Presented: true, Secret: "x"}, "(20 bytes that are no name)", ""},
+		"something no assertion": {exchange.Credentials{Presented: true, Assertion: "x"}, "", ""},
+	} {
+		for verb, ask := range map[string]func(exchange.Request) error{
+			"introspection": func(r exchange.Request) error { _, err := h.Introspect(t.Context(), r); return err },
+			"exchange":      func(r exchange.Request) error { _, err := h.Exchange(t.Context(), r); return err },
+			"sign-out":      func(r exchange.Request) error { return h.Revoke(t.Context(), r) },
+		} {
+			before := len(h.audit)
+			err := ask(exchange.Request{RequestID: "r1", Credentials: c.credentials, SubjectToken: "a.b.c"})
+			wantCode(t, err, identity.ClientAuthentication)
+			refusal, ok := errors.AsType[*exchange.Error](err)
+			if !ok || len(h.audit) != before+1 {
+				t.Fatalf("%s, %s: %v with %d decisions", verb, name, err, len(h.audit)-before)
+			}
+			made := h.audit[before]
+			if made.ID != refusal.Decision || made.Verb != verb || made.Client != c.client || made.App != c.app || made.RequestID != "r1" {
+				t.Errorf("%s, %s: %+v", verb, name, made)
+			}
+		}
+	}
+}
+
+// An answer changes nothing: only what was not answered is written down.
+func TestIntrospectionThatIsAnsweredIsNoDecision(t *testing.T) {
+	h := newHouse(t)
+	wide := h.wide(t)
+	before := len(h.audit)
+	for _, token := range []string{wide.Token, "a.b.c"} {
+		if _, err := h.Introspect(t.Context(), exchange.Request{Credentials: backend("orders-api"), SubjectToken: token}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.audit) != before {
+		t.Errorf("%d decisions", len(h.audit)-before)
 	}
 }

@@ -19,26 +19,35 @@ type Inspection struct {
 
 // Introspect tells a backend or a verifier what req.SubjectToken means now. Of what is no context of the
 // asker's app, is over, or belongs to a session that has ended, it tells nothing. Its error is an
-// *[Error] if the asker does not prove itself. It is an [identity.Outage] if nobody could tell: that a
-// session cannot be looked up does not make it ended.
+// *[Error] if the asker does not prove itself, an *[Undecided] if nobody could tell: that a session cannot
+// be looked up does not make it ended. Either is written down; an answer changes nothing and is not.
 func (x *Exchanger) Introspect(ctx context.Context, req Request) (Inspection, error) {
-	client, err := x.confidential(ctx, req.Credentials)
-	if err != nil {
+	e := x.begin(req, "introspection")
+	found, err := e.introspect(ctx)
+	if err = e.conclude(ctx, err); err != nil {
+		x.cfg.Audit(ctx, &e.record)
+	}
+	return found, err
+}
+
+func (e *evaluation) introspect(ctx context.Context) (Inspection, error) {
+	if err := e.identify(ctx, e.confidential); err != nil {
 		return Inspection{}, err
 	}
-	if err := req.meet(client); err != nil {
+	if err := e.req.meet(e.client); err != nil {
 		return Inspection{}, err
 	}
-	if req.SubjectToken == "" {
+	if e.req.SubjectToken == "" {
 		return Inspection{}, Refuse(identity.ParameterMissing, "token is missing")
 	}
-	found, err := x.read(ctx, req.SubjectToken, client.App)
+	app := e.client.App
+	found, err := e.read(ctx, e.req.SubjectToken, app)
 	switch {
 	case errors.Is(err, identity.ErrRejected):
 		return Inspection{}, nil
 	case err != nil:
 		return Inspection{}, err
-	case !slices.Contains(client.App.Issuers, found.session.Identity.IDP):
+	case !slices.Contains(app.Issuers, found.session.Identity.IDP):
 		return Inspection{}, nil
 	}
 	return Inspection{Active: true, Claims: found.all}, nil

@@ -46,7 +46,7 @@ func TestIssuerForExchangesAloneIsNeverAsked(t *testing.T) {
 			t.Errorf("%s: end session: %q, %v", name, to, err)
 		}
 		if cfg.JWKS != nil && cfg.ClientID == "" { // an `aud` of nobody is not ours
-			_, err = g.VerifyLogout(t.Context(), "corp", p.logoutToken().with(map[string]any{"aud": ""}).sign(t))
+			_, err = g.VerifyLogout(t.Context(), "corp", p.logoutToken().with(map[string]any{"aud": ""}).sign(t), nil)
 			wantCode(t, err, identity.AudienceMismatch)
 		}
 	}

@@ -178,7 +178,7 @@ func TestSignInWhileTheIssuerIsDownIsAnOutage(t *testing.T) {
 	wantOutage(t, err)
 	for name, call := range map[string]func() error{
 		"begin":  func() error { _, _, err := g.Begin(t.Context(), "nobody", oidc.Ask{}); return err },
-		"logout": func() error { _, err := g.VerifyLogout(t.Context(), "nobody", ""); return err },
+		"logout": func() error { _, err := g.VerifyLogout(t.Context(), "nobody", "", nil); return err },
 		"end":    func() error { _, err := g.EndSession(t.Context(), "nobody", "", "", ""); return err },
 		"check":  func() error { return g.Check(t.Context(), "nobody") },
 		"no redirect": func() error {

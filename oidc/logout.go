@@ -29,25 +29,27 @@ type Logout struct {
 
 // VerifyLogout checks a logout token of the issuer named idp (OpenID Connect Back-Channel Logout 1.0
 // §2.6), all but the replay of its id. A token without `exp`, as early drafts had it, is good for 5
-// minutes; none is good for longer. Errors are as in [Gate.Verify].
-func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string) (Logout, error) {
+// minutes; none is good for longer. passed is told of the checks that the token passes; it may be nil.
+// Errors are as in [Gate.Verify].
+func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string, passed identity.Passed) (Logout, error) {
 	is, err := g.named(idp)
 	if err != nil {
 		return Logout{}, err
 	}
-	t, err := open(raw, nil)
+	t, err := open(raw, passed)
 	if err != nil {
 		return Logout{}, err
 	}
 	if !is.issues(t.iss) {
 		return Logout{}, untrusted(t.iss, is.cfg.Issuer)
 	}
+	passed.Tell("token issuer", "issuer "+clip(t.iss), "issuer "+is.cfg.Issuer)
 	if !t.isTyped("logout+jwt", "jwt") {
 		return Logout{}, identity.Reject(identity.NotAnIDToken, "typ "+clip(t.typ), "no typ, logout+jwt or JWT")
 	}
 	var out Logout
 	_, err = is.believe(ctx, t, false, func() (err error) {
-		out, err = is.readLogout(t.claims, is.tenants[t.iss])
+		out, err = is.readLogout(t, is.tenants[t.iss])
 		return err
 	})
 	if err != nil {
@@ -56,20 +58,28 @@ func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string) (Logout, error
 	return out, nil
 }
 
-func (is *issuer) readLogout(c claims, from tenant) (Logout, error) {
-	out := Logout{Issuer: from.issuer}
+func (is *issuer) readLogout(t token, from tenant) (Logout, error) {
+	c, out := t.claims, Logout{Issuer: from.issuer}
 	var expires time.Time
+	tell := func(check, measured, required string) error { t.passed.Tell(check, measured, required); return nil }
 	err := firstError(
 		func() error { return checkEvent(c) },
+		func() error { return tell("token kind", "a logout token", "a logout token") },
 		func() error { return from.check(c, false) }, // a logout token need not have tid
 		func() (err error) { _, err = c.party(is.ourselves()); return },
+		func() error { return tell("token audience", "client "+clip(is.cfg.ClientID), oneOf(is.ourselves())) },
 		func() (err error) { out.IssuedAt, err = c.required("iat"); return },
 		func() (err error) { expires, err = c.instant("exp"); return },
 		func() error { return is.checkTimes(c, out.IssuedAt, expires) },
+		func() error {
+			return tell("token times", "issued "+is.age(out.IssuedAt)+" ago", "begun and not over, to "+seconds(is.cfg.ClockSkew))
+		},
 		func() error { return is.checkAge(out.IssuedAt, maxLogoutAge) },
+		func() error { return tell("token age", is.age(out.IssuedAt), "at most "+seconds(maxLogoutAge)) },
 		func() (err error) { out.JTI, err = c.subject("jti"); return },
 		func() (err error) { out.Session, err = c.text("sid"); return },
 		func() (err error) { out.Subject, err = c.logoutSubject(out.Session); return },
+		func() error { return tell("token claims", "jti, and sub or sid", "jti, and sub or sid") },
 	)
 	out.Expires = out.IssuedAt.Add(maxLogoutAge)
 	return out, err

@@ -49,7 +49,7 @@ func TestGoodLogoutTokenIsBelieved(t *testing.T) {
 	for _, row := range rows {
 		f := p.logoutToken()
 		row.change(f)
-		got, err := g.VerifyLogout(t.Context(), "corp", f.sign(t))
+		got, err := g.VerifyLogout(t.Context(), "corp", f.sign(t), nil)
 		if diff := cmp.Diff(row.want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v, %s", row.name, err, diff)
 		}
@@ -102,11 +102,11 @@ func TestHostileLogoutTokenIsRejected(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			f := p.logoutToken()
-			if _, err := g.VerifyLogout(t.Context(), "corp", f.sign(t)); err != nil {
+			if _, err := g.VerifyLogout(t.Context(), "corp", f.sign(t), nil); err != nil {
 				t.Fatalf("good token: %v", err)
 			}
 			row.change(f)
-			got, err := g.VerifyLogout(t.Context(), "corp", f.sign(t))
+			got, err := g.VerifyLogout(t.Context(), "corp", f.sign(t), nil)
 			wantCode(t, err, row.want)
 			if got != (oidc.Logout{}) {
 				t.Errorf("got %+v beside the error", got)
@@ -120,6 +120,6 @@ func TestHostileLogoutTokenIsRejected(t *testing.T) {
 func TestLogoutWhileTheKeysCannotBeFetchedIsAnOutage(t *testing.T) {
 	p, c := newIDP(t), newClock()
 	p.keyPage = status(500)
-	_, err := newGate(t, p, c).VerifyLogout(t.Context(), "corp", p.logoutToken().sign(t))
+	_, err := newGate(t, p, c).VerifyLogout(t.Context(), "corp", p.logoutToken().sign(t), nil)
 	wantOutage(t, err)
 }

@@ -135,7 +135,7 @@ func TestTenantSignsItsPeopleOut(t *testing.T) {
 	for name, change := range map[string]func(*forgery){"with tid": set("tid", tenantB), "without tid": func(*forgery) {}} {
 		f := p.logoutToken().with(map[string]any{"iss": iss(tenantB)})
 		change(f)
-		out, err := g.VerifyLogout(t.Context(), "corp", f.sign(t))
+		out, err := g.VerifyLogout(t.Context(), "corp", f.sign(t), nil)
 		if err != nil || out.Issuer != iss(tenantB) {
 			t.Errorf("%s: got %+v, %v", name, out, err)
 		}
@@ -148,7 +148,7 @@ func TestTenantSignsItsPeopleOut(t *testing.T) {
 	} {
 		f := p.logoutToken().with(map[string]any{"iss": iss(tenantA)})
 		row.change(f)
-		_, err := g.VerifyLogout(t.Context(), "corp", f.sign(t))
+		_, err := g.VerifyLogout(t.Context(), "corp", f.sign(t), nil)
 		wantCode(t, err, row.want)
 	}
 }

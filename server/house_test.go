@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -215,12 +216,16 @@ func (i *issuer) idToken(t testing.TB, change map[string]any) string {
 }
 
 // logoutToken signs a logout token for Ada's upstream session.
-func (i *issuer) logoutToken(t testing.TB) string {
+func (i *issuer) logoutToken(t testing.TB) string { return i.logoutTokenWith(t, nil) }
+
+func (i *issuer) logoutTokenWith(t testing.TB, change map[string]any) string {
 	t.Helper()
-	return i.sign(t, "logout+jwt", map[string]any{
+	claims := map[string]any{
 		"iss": i.URL, "aud": "chatpass", "sub": "ada", "sid": "u1", "jti": rand.Text(), "iat": time.Now().Unix(), "exp": time.Now().Add(2 * time.Minute).Unix(),
 		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
-	})
+	}
+	maps.Copy(claims, change)
+	return i.sign(t, "logout+jwt", claims)
 }
 
 func (i *issuer) sign(t testing.TB, typ string, claims map[string]any) string {

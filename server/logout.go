@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
 	"chatpass/session"
@@ -119,24 +120,37 @@ func (s *Server) backchannelLogout(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	token := form.Get("logout_token")
-	if token == "" {
-		return exchange.Refuse(identity.ParameterMissing, "logout_token is missing")
-	}
-	idp := r.PathValue("issuer")
-	said, err := s.cfg.Gate.VerifyLogout(r.Context(), idp, token)
 	record := s.record(r, "logout-token", "", "")
-	record.IDP = idp
-	if err == nil {
-		marker := session.Marker{
-			Issuer: said.Issuer, Session: said.Session, Subject: said.Subject,
-			Before: said.IssuedAt, Expires: s.cfg.Now().Add(session.MarkerLifetime),
-		}
-		_, err = s.cfg.Sessions.Logout(r.Context(), marker, said.JTI, said.Expires)
-	}
+	err = s.obeyIssuer(r, record, form.Get("logout_token"))
 	if err := s.conclude(r, record, err); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// obeyIssuer ends what the logout token of the path's issuer speaks of.
+func (s *Server) obeyIssuer(r *http.Request, record *decision.Decision, token string) error {
+	if token == "" {
+		return exchange.Refuse(identity.ParameterMissing, "logout_token is missing")
+	}
+	idp := r.PathValue("issuer")
+	said, err := s.cfg.Gate.VerifyLogout(r.Context(), idp, token, record.Pass)
+	rejection, rejected := errors.AsType[*identity.Rejection](err)
+	if !rejected || rejection.Code != identity.IssuerNotTrusted { // else anybody can have made the name up
+		record.IDP = idp
+	}
+	if err != nil {
+		return err
+	}
+	record.Pass("subject", "of issuer "+idp, "of the issuer of this address")
+	marker := session.Marker{
+		Issuer: said.Issuer, Session: said.Session, Subject: said.Subject,
+		Before: said.IssuedAt, Expires: s.cfg.Now().Add(session.MarkerLifetime),
+	}
+	_, err = s.cfg.Sessions.Logout(r.Context(), marker, said.JTI, said.Expires)
+	if err == nil {
+		record.Pass("single use", "a new jti", "a new jti")
+	}
+	return err
 }

@@ -373,3 +373,47 @@ func TestLaddersTellWhoHasProvenWhat(t *testing.T) {
 		}
 	}
 }
+
+// A logout token goes through a ladder too, and one that is not obeyed can be explained by it.
+func TestLogoutTokensHaveALadder(t *testing.T) {
+	h := newHouse(t)
+	tell := func(issuer, token string) decision.Decision {
+		body := url.Values{"logout_token": {token}}.Encode()
+		r := httptest.NewRequest(http.MethodPost, "/v1/backchannel-logout/"+issuer, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		h.send(t, r)
+		made := h.decisions[len(h.decisions)-1]
+		wantLadder(t, made)
+		return made
+	}
+	good := h.issuer.logoutToken(t)
+	done := tell("corp", good)
+	all := checks(done)
+	if diff := cmp.Diff([]string{
+		"token shape", "token issuer", "token algorithm", "token key", "token signature", "token kind", "token audience", "token times",
+		"token age", "token claims", "subject", "single use",
+	}, all); done.Outcome != decision.Issued || done.IDP != "corp" || diff != "" {
+		t.Errorf("%s of %q (-want +got):\n%s", done.Outcome, done.IDP, diff)
+	}
+	for _, c := range []struct{ issuer, token, want, idp string }{
+		{"corp", "x.y", "token shape", "corp"},
+		{"corp", h.issuer.sign(t, "logout+jwt", map[string]any{"iss": "https://other.example"}), "token issuer", ""},
+		{"eyJhbGciOiJFUzI1NiJ9", good, "token issuer", ""},
+		{"corp", good[:len(good)-4] + "AAAA", "token signature", "corp"},
+		{"corp", h.values["ada"], "token kind", "corp"},
+		{"corp", h.issuer.logoutTokenWith(t, map[string]any{"aud": "another"}), "token audience", "corp"},
+		{"corp", h.issuer.logoutTokenWith(t, map[string]any{"exp": 1}), "token age", "corp"},
+		{"corp", h.issuer.logoutTokenWith(t, map[string]any{"iat": time.Now().Add(-10 * time.Minute).Unix()}), "token age", "corp"},
+		{"corp", h.issuer.logoutTokenWith(t, map[string]any{"jti": nil}), "token claims", "corp"},
+		{"corp", good, "single use", "corp"},
+	} {
+		made := tell(c.issuer, c.token)
+		rung, _ := made.Failed()
+		if rung.Check != c.want || made.IDP != c.idp || strings.Contains(fmt.Sprint(made), "eyJ") {
+			t.Errorf("%s: failed check %q of issuer %q: %+v", c.want, rung.Check, made.IDP, made)
+		}
+		if passed := checks(made); c.want != "token shape" && c.idp != "" && !slices.Contains(passed, "token issuer") {
+			t.Errorf("%s: passed %q", c.want, passed)
+		}
+	}
+}

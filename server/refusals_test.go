@@ -30,7 +30,10 @@ func routes(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := []string{"/", "/nothing/here", "/.well-known/openid-configuration", "/sdk/v9/chatpass.js"}
+	paths := []string{
+		"/", "/nothing/here", "//oauth2/token", "/oauth2//token", "/oauth2/../oauth2/token", "/oauth2/./token", "/oauth2/%2e%2e/oauth2/token",
+		"/oauth2/token/", "/oauth2/token/.", "/..", "//", "*", "/.well-known/openid-configuration", "/sdk/v9/chatpass.js",
+	}
 	for _, match := range regexp.MustCompile(`route\("([^"]+)"`).FindAllStringSubmatch(string(source), -1) {
 		paths = append(paths, strings.NewReplacer("{issuer}", "corp", "{version}", "v1", "{file}", "nothing.js").Replace(match[1]))
 	}
@@ -96,6 +99,22 @@ func (h *house) wantExplained(t *testing.T, what string, w *httptest.ResponseRec
 	if body.Error == "" || body.Reason == "" || body.Code != string(made.Code) || body.Decision != made.ID ||
 		body.RequestID != w.Header().Get("X-Request-Id") || body.RequestID != made.RequestID {
 		t.Errorf("%s: %d %s does not name decision %s", what, w.Code, w.Body, made.ID)
+	}
+}
+
+// A path with another spelling is another path: nothing is redirected, so that no POST loses its body and
+// no proxy's rule is walked around.
+func TestEveryPathHasOneSpelling(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{"//oauth2/token", "/oauth2/../oauth2/token", "/oauth2//token", "/oauth2/token/", "/oauth2/%2e/token", "/../oauth2/token", "//", "/..", "*"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if w.Code != http.StatusNotFound || w.Header().Get("Location") != "" {
+				t.Errorf("%s %s: %d, to %q", method, path, w.Code, w.Header().Get("Location"))
+			}
+			h.wantExplained(t, method+" "+path, w)
+		}
 	}
 }
 

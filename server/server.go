@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -110,6 +111,19 @@ func (s *Server) Handler() http.Handler {
 		}
 	}
 	route("/sdk/{version}/{file}", s.forAll(s.methods(verbs{"GET": s.sdkFile, "HEAD": s.sdkFile})))
-	mux.Handle("/", s.observe("", s.methods(verbs{})))
-	return mux
+	nothing := s.observe("", s.methods(verbs{}))
+	mux.Handle("/", nothing)
+	return plainPaths(mux, nothing)
+}
+
+// plainPaths serves what has one spelling. The mux would redirect any other one to it, in HTML and
+// without a decision; and a proxy may have judged the path by what it said.
+func plainPaths(h, nothing http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "*" || r.URL.Path != path.Clean("/"+r.URL.Path) {
+			nothing.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }

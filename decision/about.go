@@ -279,8 +279,8 @@ var refusals = map[identity.Code]Refusal{
 
 	identity.ActorNotAllowed: {
 		Check: "actor", Meaning: "No `actors` rule lets this actor act for the person.",
-		Usual: "The actor's issuer or client is in no rule, or the rule's `admit` says no to them.", likely: "App {app} has no rule for this actor: {measured}, where {required} is needed.",
-		Remedy: "Add a rule for the actor's issuer and client, or mend its `admit`.",
+		Usual: "The actor's issuer or client is in no rule, or the rule's `admit` says no to them; the issuer says by a claim `act` that somebody acts for the person already.", likely: "App {app} has no rule for this actor: {measured}, where {required} is needed.",
+		Remedy: "Add a rule for the actor's issuer and client, or mend its `admit`; let the actor come with an ID token of their own, as `actor_token`.",
 	},
 	identity.ActorTooDeep: {
 		Check: "actor chain", Meaning: "The chain of actors is longer than three.",

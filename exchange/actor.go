@@ -52,6 +52,9 @@ func (a *actor) depth() int {
 // checkActor finds who acts for the subject. Another client that carries a context on acts through
 // whoever acted before; a person who shows an actor token acts through all of them.
 func (e *evaluation) checkActor(ctx context.Context) error {
+	if err := actsItself(e.subject.identity, "subject"); err != nil {
+		return err
+	}
 	if from := e.subject.from; from != nil {
 		e.actor = from.Actor
 		if from.Client != e.client.ID {
@@ -68,6 +71,9 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := actsItself(who, "actor"); err != nil {
+		return err
+	}
 	rule, err := e.findRule(ctx, who)
 	if err != nil {
 		return err
@@ -77,6 +83,17 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	names := maps.Clone(who.Claims)
 	names["iss"], names["sub"], names["client_id"] = who.Issuer, who.UpstreamSubject, who.Client
 	return e.act(actor{Issuer: who.Issuer, Subject: who.UpstreamSubject}, names)
+}
+
+// actsItself refuses the person of an upstream token in whose name somebody else acts already, as the
+// issuer says by `act` (RFC 8693 §4.1). To leave that out would hide who acts; to carry it on would let
+// somebody act whom no rule of the app has seen.
+func actsItself(who identity.Identity, token string) error {
+	if who.Claims["act"] == nil {
+		return nil
+	}
+	return Refuse(identity.ActorNotAllowed, "the "+token+" token says by act that somebody else acts for its person: let the actor show an ID token of their own as actor_token").
+		Measured("a claim act in the "+token+" token", "a token of the person alone")
 }
 
 // checkMayDelegate refuses an actor token that nobody could use, before any token is looked at.

@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -189,4 +190,33 @@ func TestOutageAtTheActorsIssuerIsNoRefusal(t *testing.T) {
 	h.verifier.err = &identity.Outage{Code: identity.NoIssuerKey, Err: io.EOF}
 	_, err := h.Exchange(t.Context(), delegation())
 	wantOutage(t, err, identity.NoIssuerKey)
+}
+
+// That somebody acts for the person at the issuer already is never lost: not in a first context, nor in
+// a renewed or a narrowed one.
+func TestWhoActsUpstreamIsNeverLeftOut(t *testing.T) {
+	h := newHouse(t)
+	wide := h.wide(t)
+	byCookie := ask()
+	byCookie.SubjectTokenType, byCookie.SubjectToken = exchange.Cookie, h.cookie(t)
+	acted := map[string]any{"act": map[string]any{"sub": "admin"}}
+	ada := h.people["ada.id.token"]
+	ada.Claims = maps.Clone(ada.Claims)
+	maps.Copy(ada.Claims, acted)
+	h.people["ada.id.token"] = ada
+	impersonated := ask()
+	impersonated.SubjectTokenType, impersonated.SubjectToken = exchange.Cookie, h.cookie(t)
+	for name, c := range map[string]struct {
+		req  exchange.Request
+		want identity.Code
+	}{
+		"ID token": {ask(), identity.ActorNotAllowed}, "ID token and actor": {delegation(), identity.ActorNotAllowed},
+		"session": {impersonated, identity.ActorNotAllowed}, "session of before": {byCookie, ""}, "context of before": {narrowing("back", wide.Token), ""},
+	} {
+		_, err := h.Exchange(t.Context(), c.req)
+		refusal, refused := errors.AsType[*exchange.Error](err)
+		if refused != (c.want != "") || refused && refusal.Code != c.want || !refused && err != nil {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
 }

@@ -82,9 +82,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Leave it out; the description names it.",
 	},
 	identity.MalformedToken: {
-		Check: "token shape", Meaning: "The token is not a signed JWT in compact serialisation: three parts of base64url.",
-		Usual: "A token that was cut off, quoted, or is opaque.", likely: "The token was cut off, quoted, or is opaque: {measured}.",
-		Remedy: "Send the ID token as the issuer gave it.",
+		Check: "token shape", Meaning: "The token is not a signed JWT in compact serialisation, three parts of base64url, or a member of its header or claims is not of the type that its standard gives it.",
+		Usual: "A token that was cut off, quoted, or is opaque; an issuer that writes `exp` as a string.", likely: "The token was cut off, quoted, or is opaque, or its issuer is at fault: {measured}.",
+		Remedy: "Send the ID token as the issuer gave it; the ladder names the member that is wrong.",
 	},
 	identity.CSRFFailed: {
 		Check: "page's call", Meaning: "A call with a cookie lacks what only our browser SDK sends, or an answer of the issuer is not for this browser's sign-in.",
@@ -167,9 +167,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Have the issuer mend it: there is no safe reading.",
 	},
 	identity.ClaimMissing: {
-		Check: "token claims", Meaning: "A required claim is missing or of the wrong type.",
+		Check: "token claims", Meaning: "A required claim is missing or empty, or names the person in more than 255 bytes.",
 		Usual: "An ID token without `sub` or `iat`; `subject_claim` names a claim the issuer does not send.", likely: "The issuer does not send what is needed: the token has {measured}.",
-		Remedy: "Compare the token with `subject_claim`.",
+		Remedy: "Compare the token with `subject_claim`, and have the issuer send what the ladder names.",
 	},
 	identity.HeaderUnsupported: {
 		Check: "token header", Meaning: "The token is encrypted, or marks a header as critical that is not supported.",

@@ -239,3 +239,22 @@ func TestHostileTokenIsRejected(t *testing.T) {
 		t.Errorf("hostile tokens caused %d fetches", got-2)
 	}
 }
+
+// docs/refusals.md says which code a fault of a claim has: a wrong type makes the token malformed (CP-110),
+// and what is not there, or empty, is missing (CP-214).
+func TestWrongTypeIsMalformedAndAbsenceIsMissing(t *testing.T) {
+	p, c := newIDP(t), newClock()
+	g := newGate(t, p, c)
+	for _, claim := range []string{"iss", "sub", "aud", "exp", "iat"} {
+		for _, row := range []struct {
+			value any
+			want  identity.Code
+		}{{map[string]any{"not": "this"}, identity.MalformedToken}, {nil, identity.ClaimMissing}} {
+			if claim == "iss" && row.value == nil {
+				row.want = identity.IssuerNotTrusted // no issuer to ask more of
+			}
+			_, err := g.Verify(t.Context(), p.goodToken().with(map[string]any{claim: row.value}).sign(t), terms())
+			wantCode(t, err, row.want)
+		}
+	}
+}

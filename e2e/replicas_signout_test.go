@@ -18,7 +18,7 @@ var signOuts = map[string]struct {
 	"page": {"CP-404", func(t testing.TB, _ *fleet, v visitor) func(*replica) answer {
 		return func(r *replica) answer { return v.before(r).call(t, "/v1/logout", nil) }
 	}},
-	"backend": {"CP-404", func(t testing.TB, _ *fleet, v visitor) func(*replica) answer {
+	"backend": {"CP-406", func(t testing.TB, _ *fleet, v visitor) func(*replica) answer {
 		token := url.Values{"token": {v.renew(t).Context.Token}}
 		return func(r *replica) answer { return r.askAsBackend(t, r.formRequest(t, "/oauth2/revoke", token)) }
 	}},

@@ -120,7 +120,7 @@ func revocation(credentials exchange.Credentials, token string) exchange.Request
 func (h *house) alive(t *testing.T, sid string) bool {
 	t.Helper()
 	_, err := h.sessions.BySID(t.Context(), sid)
-	if rejection, ok := errors.AsType[*identity.Rejection](err); ok && rejection.Code == identity.SignedOut {
+	if rejection, ok := errors.AsType[*identity.Rejection](err); ok && rejection.Code == identity.Revoked {
 		return false
 	}
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"chatpass/session"
 )
 
-// Revoke ends the session of req.SubjectToken, a context or the ID token that the session came from, as
-// a sign-out does (RFC 7009 §2). The decision is written down. Nothing happens, and that is no error, if
+// Revoke ends the session of req.SubjectToken, a context or the ID token that the session came from, and
+// what a sign-out ends with it (RFC 7009 §2); whoever still uses it hears that it was revoked (CP-406). The decision is written down. Nothing happens, and that is no error, if
 // the token leads to no living session. Its error is an *[Error] if the client may not end this one, an
 // *[Undecided] if nobody could tell or it could not be stored.
 func (x *Exchanger) Revoke(ctx context.Context, req Request) error {
@@ -40,7 +40,7 @@ func (e *evaluation) revoke(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.cfg.Sessions.SignOutOf(ctx, live); err != nil {
+	if _, err := e.cfg.Sessions.Revoke(ctx, live); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil

@@ -216,7 +216,7 @@ func TestIntrospectionAnswersUntilTheSessionIsRevoked(t *testing.T) {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 	res = h.post(t, "/oauth2/token", "back", "s3cret%", url.Values{"grant_type": {grantType}, "subject_token": {h.values["ada"]}, "subject_token_type": {idType}})
-	if body := answerOf(t, res); body["code"] != "CP-404" {
+	if body := answerOf(t, res); body["code"] != "CP-406" {
 		t.Errorf("the ID token once more: %v", body)
 	}
 }

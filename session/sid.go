@@ -23,12 +23,6 @@ func (s *Sessions) BySID(ctx context.Context, sid string) (Session, error) {
 	return found, found.Alive(s.cfg.Now())
 }
 
-// SignOutOf is [Sessions.SignOut] for a session that its holder has shown by other means than the
-// cookie: a context of it, or the ID token that it came from.
-func (s *Sessions) SignOutOf(ctx context.Context, live Session) (Session, error) {
-	return s.signOut(ctx, live, identity.SignedOut)
-}
-
 // Crowd ends the oldest derived sessions of a new session's customer at its app, until no more than most
 // are alive; 0 is no limit. Those of a browser, and the new one itself, are never ended by it.
 func (s *Sessions) Crowd(ctx context.Context, fresh Session, most int) error {

@@ -19,11 +19,11 @@ func TestSessionIsFoundByItsPublicReference(t *testing.T) {
 	}
 	_, err = h.BySID(t.Context(), cookie)
 	wantCode(t, err, identity.NoSession)
-	if _, err := h.SignOutOf(t.Context(), kept); err != nil {
+	if _, err := h.Revoke(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	found, err := h.BySID(t.Context(), kept.SID)
-	wantCode(t, err, identity.SignedOut)
+	wantCode(t, err, identity.Revoked)
 	if found.SID != kept.SID {
 		t.Error("the ended session does not come with the rejection")
 	}

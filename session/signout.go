@@ -47,7 +47,8 @@ func (s *Sessions) SignOut(ctx context.Context, app, cookie string) (Session, er
 	return live, err
 }
 
-// Revoke is [Sessions.SignOut] by order of an operator.
+// Revoke is [Sessions.SignOut] by order of an operator, or of a client that has shown a context of the
+// session or the ID token that it came from: the person hears of it as of a revocation.
 func (s *Sessions) Revoke(ctx context.Context, live Session) (Session, error) {
 	return s.signOut(ctx, live, identity.Revoked)
 }

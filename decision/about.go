@@ -68,8 +68,8 @@ var refusals = map[identity.Code]Refusal{
 	identity.ClientAuthentication: {
 		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Unknown clients hear the same.",
 		Usual:  "A rotated secret; a secret that was not form-encoded inside HTTP Basic (RFC 6749 §2.3.1); an assertion that was sent twice, or whose `aud` is not our issuer URL.",
-		likely: "The client, which calls itself {client}, came with {measured}.",
-		Remedy: "Compare the credential with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients`.",
+		likely: "The client, which calls itself {client}, came with {measured}, where {required} is needed.",
+		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`.",
 	},
 	identity.ParameterRepeated: {
 		Check: "parameters", Meaning: "A parameter came twice, or two that must agree do not.",
@@ -104,15 +104,15 @@ var refusals = map[identity.Code]Refusal{
 
 	identity.IssuerNotTrusted: {
 		Check: "token issuer", Meaning: "The token's `iss` is not one of the app's issuers. Nothing is fetched for it.",
-		Usual:  "A trailing slash; the issuer of another tenant.",
+		Usual:  "A trailing slash; the issuer of another tenant; one of our own contexts sent as an ID token.",
 		likely: "The token is of {measured}, which client {client} does not accept: a trailing slash, or another tenant's or environment's issuer.",
-		Remedy: "Compare `iss` with `issuers.*.issuer` byte for byte; use `issuer_aliases` where the issuer itself is inconsistent.",
+		Remedy: "Send a context of ours as `urn:ietf:params:oauth:token-type:access_token`. Else compare `iss` with `issuers.*.issuer` byte for byte; use `issuer_aliases` where the issuer itself is inconsistent.",
 	},
 	identity.KeyUnknown: {
 		Check: "token key", Meaning: "The token names a key that its issuer does not publish.",
-		Usual:  "The issuer has just rotated its keys: within the cool-down the same token works again in seconds. Else the token is forged or from another environment.",
+		Usual:  "The issuer has just rotated its keys: within the cool-down the same token works again in seconds. Else the token is forged, from another environment, or an ID token sent as a context of ours.",
 		likely: "The issuer has changed its keys a moment ago, or the token is from another environment or forged: it names {measured}.",
-		Remedy: "Try again once; then look at the issuer's key set.",
+		Remedy: "Send an ID token as `urn:ietf:params:oauth:token-type:id_token`. Try again once; then look at the issuer's key set.",
 	},
 	identity.SignatureInvalid: {
 		Check: "token signature", Meaning: "The signature does not fit the token.",

@@ -100,7 +100,7 @@ func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	}
 	who, err := e.cfg.Verifiers[IDToken].Verify(ctx, e.req.SubjectToken, terms)
 	if err != nil {
-		return subject{}, fmt.Errorf("verify subject token: %w", err)
+		return subject{}, e.misdeclared(fmt.Errorf("verify subject token: %w", err))
 	}
 	known, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
 	if errors.Is(err, session.ErrNotFound) {
@@ -112,6 +112,21 @@ func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	}
 	e.record.Pass("session", "in use", "one that has not ended, or none yet")
 	return subject{identity: who, session: &known}, nil
+}
+
+// misdeclared tells whoever sent a token under another type than its own which one that is.
+func (e *evaluation) misdeclared(err error) error {
+	rejection, ok := errors.AsType[*identity.Rejection](err)
+	switch {
+	case !ok:
+	case e.req.SubjectTokenType != IDToken && (rejection.Code == identity.KeyUnknown || rejection.Code == identity.AlgorithmNotAllowed):
+		return &Error{Code: rejection.Code, Description: "this is no context of ours: send an ID token with subject_token_type " + string(IDToken), Err: err}
+	case e.req.SubjectTokenType == IDToken && rejection.Code == identity.IssuerNotTrusted:
+		if _, _, foreign := e.cfg.Open(e.req.SubjectToken); foreign == nil {
+			return &Error{Code: rejection.Code, Description: "this is a context of ours, no ID token: send it with subject_token_type " + string(AccessToken), Err: err}
+		}
+	}
+	return err
 }
 
 // checkCustomer gives the person the name the chat knows them by. A session keeps the one it began with.

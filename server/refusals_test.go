@@ -436,3 +436,29 @@ func TestLogoutTokensHaveALadder(t *testing.T) {
 		}
 	}
 }
+
+// Whoever sends a good token under the wrong type hears which one is right.
+func TestAMisdeclaredTokenIsNamed(t *testing.T) {
+	h := newHouse(t)
+	var issued struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.Unmarshal(h.exchange(nil).Body.Bytes(), &issued); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ token, kind, code, want string }{
+		{issued.Token, string(exchange.IDToken), "CP-201", "this is a context of ours, no ID token: send it with subject_token_type " + string(exchange.AccessToken)},
+		{h.values["ada"], string(exchange.AccessToken), "CP-202", "this is no context of ours: send an ID token with subject_token_type " + string(exchange.IDToken)},
+		{h.values["ada"], string(exchange.JWT), "CP-202", "this is no context of ours: send an ID token with subject_token_type " + string(exchange.IDToken)},
+		{h.issuer.sign(t, "JWT", map[string]any{"iss": "https://other.example"}), string(exchange.IDToken), "CP-201", exchange.Lookup(identity.IssuerNotTrusted).Description},
+	} {
+		w := h.exchange(url.Values{"subject_token": {c.token}, "subject_token_type": {c.kind}})
+		var answer struct {
+			Code        string
+			Description string `json:"error_description"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Code != c.code || answer.Description != c.want {
+			t.Errorf("%s: %v %s", c.kind, err, w.Body)
+		}
+	}
+}

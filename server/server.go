@@ -120,7 +120,7 @@ func (s *Server) Handler() http.Handler {
 // without a decision; and a proxy may have judged the path by what it said.
 func plainPaths(h, nothing http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.RequestURI == "*" || r.URL.Path != path.Clean("/"+r.URL.Path) {
+		if asked := r.URL.EscapedPath(); r.RequestURI == "*" || asked != path.Clean("/"+asked) {
 			nothing.ServeHTTP(w, r)
 			return
 		}

@@ -301,9 +301,16 @@ func TestNothingPersonalIsKept(t *testing.T) {
 		{"client_assertion": {"canary"}},
 		{"conversation": {"canary"}, "scope": {"admin"}},
 		{"requested_subject": {"canary@example.com"}},
-		{"client_id": {h.values["ada"]}}, {"audience": {h.values["ada"]}}, {"resource": {"urn:" + h.values["ada"]}}, {"scope": {"x " + h.values["ada"]}},
-		{"grant_type": {h.values["ada"]}}, {"subject_token_type": {h.values["ada"]}}, {"requested_token_type": {h.values["ada"]}},
-		{h.values["ada"]: {"1", "2"}}, {"client_id": {"canary@example.com"}}, {"client_id": {"s3cret%"}},
+		{"client_id": {h.values["ada"]}},
+		{"audience": {h.values["ada"]}},
+		{"resource": {"urn:" + h.values["ada"]}},
+		{"scope": {"x " + h.values["ada"]}},
+		{"grant_type": {h.values["ada"]}},
+		{"subject_token_type": {h.values["ada"]}},
+		{"requested_token_type": {h.values["ada"]}},
+		{h.values["ada"]: {"1", "2"}},
+		{"client_id": {"canary@example.com"}},
+		{"client_id": {"s3cret%"}},
 	} {
 		h.exchange(change)
 	}
@@ -369,8 +376,13 @@ func TestLaddersTellWhoHasProvenWhat(t *testing.T) {
 		flood, victim string
 		kept          bool
 	}{
-		{"no secret", "forged", true}, {"no secret", "backend", true}, {"forged", "backend", true}, {"forged", "expired", true},
-		{"forged", "no secret", true}, {"no secret", "no secret", false}, {"expired", "forged", false},
+		{"no secret", "forged", true},
+		{"no secret", "backend", true},
+		{"forged", "backend", true},
+		{"forged", "expired", true},
+		{"forged", "no secret", true},
+		{"no secret", "no secret", false},
+		{"expired", "forged", false},
 	} {
 		kept := map[string]bool{}
 		keeper := decision.NewKeeper(decision.KeeperConfig{Now: time.Now, Keep: func(_ context.Context, fresh, _ []decision.Decision) error {

@@ -100,6 +100,10 @@ func renderKeySet(set jwk.Set) (KeySet, error) {
 	if err != nil {
 		return KeySet{}, fmt.Errorf("encode key set: %w", err)
 	}
+	return newKeySet(body), nil
+}
+
+func newKeySet(body []byte) KeySet {
 	sum := sha256.Sum256(body)
-	return KeySet{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}, nil
+	return KeySet{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"chatpass/exchange"
+	"chatpass/keys"
 )
 
 // contextClass is the class of keys that sign contexts.
@@ -14,9 +15,11 @@ const contextClass = "context"
 
 // keySet serves our public keys (RFC 7517 §5), from memory.
 func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
-	set := s.cfg.Ring.KeySet()
-	h := w.Header()
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d, stale-while-revalidate=60, stale-if-error=3600", seconds(s.cfg.JWKSMaxAge)))
+	return s.writeKeySet(w, r, s.cfg.Ring.KeySet())
+}
+
+func (s *Server) writeKeySet(w http.ResponseWriter, r *http.Request, set keys.KeySet) error {
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d, stale-while-revalidate=60, stale-if-error=3600", seconds(s.cfg.JWKSMaxAge)))
 	return writePublic(w, r, "application/jwk-set+json", set.ETag, set.Body)
 }
 

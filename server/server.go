@@ -58,6 +58,20 @@ type Server struct {
 
 // New returns the front door of the given rooms.
 func New(cfg Config) (*Server, error) {
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, app := range cfg.Exchanger.Apps() {
+		for _, origin := range app.Origins {
+			s.origins[origin] = true
+		}
+	}
+	return s, nil
+}
+
+// newServer is a front door without rooms: it knows no page yet.
+func newServer(cfg Config) (*Server, error) {
 	issuer, err := url.Parse(cfg.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("parse issuer: %w", err)
@@ -70,16 +84,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
+	return &Server{
 		cfg: cfg, base: strings.TrimSuffix(issuer.Path, "/"), origin: issuer.Scheme + "://" + issuer.Host,
 		origins: map[string]bool{}, limits: limits, pages: pages,
-	}
-	for _, app := range cfg.Exchanger.Apps() {
-		for _, origin := range app.Origins {
-			s.origins[origin] = true
-		}
-	}
-	return s, nil
+	}, nil
 }
 
 // Handler is the whole surface of the service.

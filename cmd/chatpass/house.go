@@ -33,14 +33,19 @@ type house struct {
 	log      *slog.Logger
 	told     func(*decision.Decision) // may be nil
 	metrics  *admin.Metrics
+	sealer   *seal.Sealer
+	snapshot snapshot // without a path: none
+	front    atomic.Pointer[front]
+	leaving  atomic.Bool // the process is about to end
+
+	// What follows is there once the house is open.
+	opened   atomic.Bool
 	refusals *decision.Keeper
 	store    *store.Store
 	module   module
 	ring     *keys.Ring
 	sessions *session.Sessions
 	lists    *status.Lists
-	front    atomic.Pointer[front]
-	leaving  atomic.Bool // the process is about to end
 }
 
 // A front is what a new configuration replaces.
@@ -51,39 +56,49 @@ type front struct {
 	stop        context.CancelFunc
 }
 
-// openHouse builds the house. When it fails, nothing is left running.
-func openHouse(ctx context.Context, p plans, how service) (*house, error) {
+// newHouse is the house before it is opened: nobody has been asked for anything yet.
+func newHouse(p plans, how service) (*house, error) {
 	sealer, err := seal.New([]byte(p.cfg.MasterKey.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	h := &house{plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics(), module: noModule()}
-	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: sealer, Report: h.metrics.Store})
+	return &house{
+		plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics(), sealer: sealer,
+		snapshot: snapshot{path: p.cfg.Keys.Snapshot, issuer: p.cfg.Issuer, sealer: sealer},
+	}, nil
+}
+
+// open builds the rooms and the front. When it fails, nothing is left running, and it may be tried again.
+func (h *house) open(ctx context.Context) (err error) {
+	p := h.plans
+	h.ring, h.module = nil, noModule()
+	h.store, err = store.Open(ctx, store.Config{URL: p.cfg.Store.Reveal(), Sealer: h.sealer, Report: h.metrics.Store})
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return fmt.Errorf("open store: %w", err)
 	}
 	h.refusals = decision.NewKeeper(decision.KeeperConfig{Keep: h.store.Exchange().KeepDecisions, Now: time.Now})
 	if err := h.openModule(p.cfg.Keys); err != nil {
-		return nil, errors.Join(fmt.Errorf("keys.pkcs11: %w", err), h.close())
+		return errors.Join(fmt.Errorf("keys.pkcs11: %w", err), h.close())
 	}
 	p.keys.Store, p.keys.Module, p.keys.Log = h.store.Keys(), h.module.Module, h.log
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
-		return nil, errors.Join(fmt.Errorf("open key ring: %w", err), h.close())
+		return errors.Join(fmt.Errorf("open key ring: %w", err), h.close())
 	}
-	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: sealer, Now: time.Now, NewID: rand.Text})
+	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: h.sealer, Now: time.Now, NewID: rand.Text})
 	if err != nil {
-		return nil, errors.Join(err, h.close())
+		return errors.Join(err, h.close())
 	}
 	h.lists = status.New(status.Config{
 		Store: h.store.Status(), Signer: h.ring.Class(statusClass), Log: h.log, Issuer: p.cfg.Issuer, URI: p.cfg.Issuer + "/status/", TTL: p.cfg.Status.TTL,
-		Secret: func(list string) []byte { return sealer.Sum("status list", []byte(list)) }, Now: time.Now,
+		Secret: func(list string) []byte { return h.sealer.Sum("status list", []byte(list)) }, Now: time.Now,
 	})
 	_ = h.lists.Follow(ctx) // what fails is tried again every second, and told
 	if err := h.furnish(ctx, p); err != nil {
-		return nil, errors.Join(err, h.close())
+		return errors.Join(err, h.close())
 	}
 	h.watch()
-	return h, nil
+	h.opened.Store(true)
+	return nil
 }
 
 // furnish builds a new front over the rooms that stay, and puts it in place of the old one.
@@ -147,9 +162,14 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *house) audit(ctx context.Context, d *decision.Decision) {
+	h.tell(ctx, d)
+	h.refusals.See(d)
+}
+
+// tell is audit without keeping what was refused.
+func (h *house) tell(ctx context.Context, d *decision.Decision) {
 	h.metrics.Decision(d)
 	d.Log(ctx, h.log)
-	h.refusals.See(d)
 	if h.told != nil {
 		h.told(d)
 	}
@@ -220,13 +240,19 @@ func (h *house) watch() {
 	})
 }
 
-// live runs the house's background work until ctx ends, then closes what it works on.
+// live waits until the house is open, runs its background work until ctx ends, then closes what it works on.
 func (h *house) live(ctx context.Context) error {
+	if err := h.await(ctx); err != nil || !h.opened.Load() {
+		return err
+	}
 	var work sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
 		"keys": h.ring.Run, "sessions": h.sessions.Run, "store": h.store.Run, "refusals": h.refusals.Run, "status lists": h.lists.Run,
 	} {
 		work.Go(func() { h.keepRunning(ctx, name, run) })
+	}
+	if h.snapshot.path != "" {
+		work.Go(func() { h.snapshot.keep(ctx, h.ring.KeySet, h.log) })
 	}
 	work.Wait()
 	return h.close()

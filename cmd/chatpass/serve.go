@@ -91,12 +91,20 @@ func serve(ctx context.Context, p plans, s service) error {
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the last request
 	defer stop()
-	h, err := openHouse(background, p, s)
+	h, err := newHouse(p, s)
 	if err != nil {
 		return err
 	}
+	if err := h.openOrWait(background); err != nil {
+		return err
+	}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
 	ended := make(chan error, 1)
-	go func() { ended <- h.live(background) }()
+	go func() {
+		ended <- h.live(background)
+		leave() // without that there is nothing to serve
+	}()
 	go h.rereadOnHangup(background, s.reread)
 
 	for _, a := range cfg.Advice() {
@@ -180,6 +188,9 @@ func (h *house) ready() error {
 	if h.leaving.Load() {
 		return errors.New("the service is shutting down")
 	}
+	if !h.opened.Load() {
+		return errWaiting
+	}
 	return h.ring.Ready()
 }
 
@@ -250,6 +261,9 @@ func (h *house) rereadOnHangup(ctx context.Context, reread func() (plans, error)
 }
 
 func (h *house) reread(ctx context.Context, read func() (plans, error)) error {
+	if !h.opened.Load() {
+		return errWaiting
+	}
 	fresh, err := read()
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ type Config struct {
 	Short bool
 
 	Store Store
-	// Now is the clock; its readings are stored.
+	// Now is this replica's clock. It counts only for a [Store] that has none of its own.
 	Now func() time.Time
 	// Elapsed is the time since some fixed moment, which no change of the clock moves: ages and
 	// leases are counted in it. If nil, it is taken from the monotonic part of Now's readings.

@@ -35,6 +35,7 @@ type replica struct {
 	door      *door
 	ring      *keys.Ring // nil while it is not running
 	offset    time.Duration
+	stopped   time.Time // what the clock shows for ever; zero: it goes
 	algorithm string
 	lastLook  time.Time
 	etag      string
@@ -58,7 +59,7 @@ func newFleet(t rapid.TB, cfg keys.Config) *fleet {
 func (r *replica) start() {
 	cfg := r.cfg
 	cfg.Store, cfg.Algorithm = r.door, r.algorithm
-	cfg.Now = func() time.Time { return r.fleet.now.Add(r.offset) }
+	cfg.Now = r.clock
 	cfg.Elapsed = func() time.Duration { return r.fleet.now.Sub(epoch) }
 	ring, err := keys.Open(context.Background(), cfg)
 	r.expect("open", err)
@@ -67,6 +68,14 @@ func (r *replica) start() {
 	}
 	r.ring = ring
 	r.observe()
+}
+
+// clock is what the replica takes for the time.
+func (r *replica) clock() time.Time {
+	if !r.stopped.IsZero() {
+		return r.stopped
+	}
+	return r.fleet.now.Add(r.offset)
 }
 
 func (r *replica) tick() {

@@ -22,12 +22,17 @@ type memory struct {
 	events []keys.Event
 	writes int
 	broken error
+	clock  func() time.Time // its own; nil: none
 }
 
 func (m *memory) read() keys.Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return keys.Snapshot{Version: m.ring.Version, Keys: slices.Clone(m.ring.Keys)}
+	s := keys.Snapshot{Version: m.ring.Version, Keys: slices.Clone(m.ring.Keys)}
+	if m.clock != nil {
+		s.Now = m.clock()
+	}
+	return s
 }
 
 func (m *memory) count() int {

@@ -62,10 +62,13 @@ func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time)
 	if err != nil {
 		return nil, fmt.Errorf("read key ring: %w", err)
 	}
+	if snap.Now.IsZero() {
+		snap.Now = r.cfg.Now()
+	}
 	if err := r.show(snap, asked); err != nil {
 		return nil, err
 	}
-	now := r.cfg.Now().UTC().Round(0) // without monotonic reading: it is stored
+	now := snap.Now.UTC().Round(0) // without monotonic reading: it is stored
 	edited := Snapshot{Version: snap.Version, Keys: slices.Clone(snap.Keys)}
 	if err := edit(edited.Keys, now); err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 		v.picture = p
 	}
 	elapsed := r.cfg.Elapsed()
-	r.watch.look(v.records, r.cfg.Now(), asked, elapsed)
+	r.watch.look(v.records, snap.Now, asked, elapsed)
 	for class, s := range v.signers {
 		_, age := r.watch.age(&s.record, elapsed)
 		v.until[class] = min(asked+r.cfg.Lease(), elapsed+r.cfg.term(&s.record)-age)

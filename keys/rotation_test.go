@@ -1,10 +1,14 @@
 package keys_test
 
 import (
+	stdcmp "cmp"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"chatpass/keys"
@@ -82,6 +86,8 @@ func (f *fleet) step(choices []string) {
 		r.door.between = nil
 	case "settle":
 		f.settle()
+	case "start with a wrong clock":
+		r.misstart()
 	case "step the clock":
 		r.offset = rapid.SampledFrom([]time.Duration{
 			0, 0, time.Minute, -time.Minute, 2 * time.Hour, -2 * time.Hour, 87600 * time.Hour, -87600 * time.Hour,
@@ -140,6 +146,63 @@ func TestNoClockStepHurries(t *testing.T) {
 			f.step(steps)
 		}
 	})
+}
+
+// wrongClocks are by how much clocks are wrong.
+var wrongClocks = []time.Duration{2 * time.Hour, -2 * time.Hour, 87600 * time.Hour, -87600 * time.Hour}
+
+// Over a store with a clock of its own, a replica that starts with a wrong clock, or one that stands still,
+// hurries nothing either (I9).
+func TestNoClockAtTheStartHurries(t *testing.T) {
+	steps := []string{
+		"tick", "tick", "sign", "sign", "sign", "wait", "wait", "run", "run", "outage", "outage",
+		"die before write", "die after write", "race", "settle", "start with a wrong clock", "start with a wrong clock",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, drawSchedule(t))
+		f.rapid, f.store.clock = t, func() time.Time { return f.now }
+		for _, r := range f.replicas {
+			r.misstart()
+		}
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			f.step(steps)
+		}
+	})
+}
+
+// misstart begins anew with a wrong clock.
+func (r *replica) misstart() {
+	r.offset, r.stopped = rapid.SampledFrom(wrongClocks).Draw(r.rapid, "offset"), time.Time{}
+	if rapid.Bool().Draw(r.rapid, "stopped") {
+		r.stopped = r.fleet.now.Add(r.offset)
+	}
+	r.start()
+}
+
+// Whatever its own clock says at each of its starts, a replica does everything when a right one would.
+func TestOnlyTheStoresClockCounts(t *testing.T) {
+	var want []keys.Record
+	for _, offset := range append([]time.Duration{0}, wrongClocks...) {
+		c, store := newClock(), &door{memory: &memory{}}
+		store.clock = c.now
+		cfg := c.config(store)
+		cfg.Now = func() time.Time { return c.now().Add(offset) }
+		cfg.Elapsed = func() time.Duration { return c.now().Sub(epoch) }
+		for range 5 * 7 * 24 {
+			tick(t, open(t, cfg))
+			c.advance(time.Hour)
+		}
+		got := store.read().Keys
+		slices.SortFunc(got, func(a, b keys.Record) int { // of keys of one age, chance says which is first
+			return stdcmp.Or(a.Activated.Compare(b.Activated), a.Created.Compare(b.Created))
+		})
+		if offset == 0 {
+			want = got
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(keys.Record{}, "KID", "Public", "Private")); diff != "" {
+			t.Errorf("a clock wrong by %s (-want +got):\n%s", offset, diff)
+		}
+	}
 }
 
 // A replica that loses the store just before a key is replaced signs with it as long as it may. No

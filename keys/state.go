@@ -46,8 +46,8 @@ func (r *Record) span() time.Duration { return r.NotAfter.Sub(r.Created) }
 
 // A watch knows how long each key has been in its state, between two bounds: what waits for an age
 // asks for the lower, what ends at an age for the upper. It counts for itself, so that a clock set
-// forward or back, here or at another replica, makes nothing happen early. Only for what was there at
-// the first look does it believe the clock.
+// forward or back makes nothing happen early. Only for what was there at the first look does it believe
+// a clock: the one by which the times were written.
 type watch struct {
 	seen  map[string]sighting
 	asked time.Duration // when the last look began
@@ -59,7 +59,7 @@ type sighting struct {
 	after, before time.Duration
 }
 
-// look takes note of the keys as they were told to us after asked, at now, which is elapsed.
+// look takes note of the keys as they were told to us between asked and elapsed; meanwhile it was now.
 func (w *watch) look(keys []Record, now time.Time, asked, elapsed time.Duration) {
 	seen := make(map[string]sighting, len(keys))
 	for _, r := range keys {
@@ -68,8 +68,8 @@ func (w *watch) look(keys []Record, now time.Time, asked, elapsed time.Duration)
 			s = sighting{r.state(), w.asked, elapsed}
 		}
 		if w.seen == nil {
-			s.before -= max(0, now.Sub(r.since()))
-			s.after = s.before
+			age := max(0, now.Sub(r.since()))
+			s.after, s.before = asked-age, elapsed-age
 		}
 		seen[r.KID] = s
 	}

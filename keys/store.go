@@ -26,6 +26,9 @@ type Store interface {
 type Snapshot struct {
 	Version int64
 	Keys    []Record
+	// Now is the time of the store's clock when the ring was read. The times of its keys are of that
+	// clock, so that no replica's own has a say. Zero: this store has none, and the replica's must do.
+	Now time.Time
 }
 
 // A Record is one signing key as stored. Its state is not stored: it follows from the times and the clock.

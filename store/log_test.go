@@ -60,6 +60,9 @@ func TestTheStoreHasAClock(t *testing.T) {
 		if err != nil || time.Since(now).Abs() > time.Minute { // the server is on this machine
 			t.Errorf("clock: %v, %v", now, err)
 		}
+		if ring, err := openStore(t, cfg).Keys().Ring(t.Context()); err != nil || ring.Now.Before(now) || time.Since(ring.Now).Abs() > time.Minute {
+			t.Errorf("the ring is of %v, %v, want a moment after %v", ring.Now, err, now)
+		}
 		before := now
 		mustPut := sessions.PutOnce(t.Context(), "test", "value", now.Add(time.Hour))
 		must(t, mustPut)

@@ -30,6 +30,10 @@ type storedRing struct {
 func ringKey() []byte { return []byte("1") }
 
 func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
+	now, err := r.Clock(ctx)
+	if err != nil {
+		return keys.Snapshot{}, err
+	}
 	at, version, err := r.stored(ctx)
 	if err != nil {
 		return keys.Snapshot{}, err
@@ -38,7 +42,7 @@ func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
 	if err != nil {
 		return keys.Snapshot{}, err
 	}
-	return keys.Snapshot{Version: version, Keys: all}, nil
+	return keys.Snapshot{Version: version, Keys: all, Now: now}, nil
 }
 
 // stored returns the ring as stored, at version 0 if there is none.

@@ -59,12 +59,12 @@ func Salts(t *testing.T, open Opener[exchange.Store]) {
 }
 
 func ringsComeBack(t *testing.T, opened Opened[keys.Store], clock *Clock) {
-	wantRing(t, opened.Doors[0], keys.Snapshot{})
+	wantRing(t, opened.Doors[0], clock, keys.Snapshot{})
 	ring := keys.Snapshot{Keys: []keys.Record{fullKey("one", clock.Now()), fullKey("two", clock.Now()), {KID: "bare"}}}
 	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	ring.Version = 1
 	for _, door := range opened.Doors {
-		wantRing(t, door, ring)
+		wantRing(t, door, clock, ring)
 	}
 }
 
@@ -80,11 +80,11 @@ func ringsNeedTheVersion(t *testing.T, opened Opened[keys.Store], clock *Clock) 
 			lost := keys.Snapshot{Version: wrong, Keys: []keys.Record{fullKey("lost", clock.Now())}}
 			wantErr(t, store.SwapRing(t.Context(), lost, nil), keys.ErrConflict)
 		}
-		wantRing(t, store, ring)
+		wantRing(t, store, clock, ring)
 		ring.Keys = append(ring.Keys, fullKey(fmt.Sprint("kid", version), clock.Now()))
 		wantErr(t, store.SwapRing(t.Context(), ring, nil), nil)
 		ring.Version = version + 1
-		wantRing(t, store, ring)
+		wantRing(t, store, clock, ring)
 	}
 }
 
@@ -98,7 +98,7 @@ func oneRacerSwapsRing(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 		for racer, err := range errs {
 			if err == nil {
 				won := keys.Snapshot{Version: version + 1, Keys: []keys.Record{fullKey(fmt.Sprint(racer), clock.Now())}}
-				wantRing(t, opened.Doors[0], won)
+				wantRing(t, opened.Doors[0], clock, won)
 			}
 		}
 	}
@@ -110,7 +110,7 @@ func ringsStay(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	clock.Advance(50 * 365 * 24 * time.Hour)
 	wantErr(t, opened.Sweep(t.Context()), nil)
 	ring.Version = 1
-	wantRing(t, opened.Doors[0], ring)
+	wantRing(t, opened.Doors[0], clock, ring)
 }
 
 func destroyedKeysAreGone(t *testing.T, opened Opened[keys.Store], clock *Clock) {
@@ -119,7 +119,7 @@ func destroyedKeysAreGone(t *testing.T, opened Opened[keys.Store], clock *Clock)
 	ring.Version, ring.Keys[0].Private = 1, nil
 	wantErr(t, opened.Doors[0].SwapRing(t.Context(), ring, nil), nil)
 	ring.Version = 2
-	wantRing(t, opened.Doors[0], ring)
+	wantRing(t, opened.Doors[0], clock, ring)
 }
 
 func eventsAreAChain(t *testing.T, opened Opened[keys.Store], clock *Clock) {
@@ -169,8 +169,10 @@ func wantEvents(t *testing.T, store keys.Store, want ...keys.Event) {
 	}
 }
 
-func wantRing(t *testing.T, store keys.Store, want keys.Snapshot) {
+// wantRing wants that ring, and the time of the store's clock.
+func wantRing(t *testing.T, store keys.Store, clock *Clock, want keys.Snapshot) {
 	t.Helper()
+	want.Now = clock.Now()
 	got, err := store.Ring(t.Context())
 	if err != nil {
 		t.Errorf("read ring: %v", err)

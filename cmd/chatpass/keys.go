@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -170,6 +172,18 @@ func compromiseCommand(to streams) *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// kidLast moves the kid that a verb of keys is about behind the flags if it looks like some: one of 64
+// begins with a dash.
+func kidLast(args []string) []string {
+	for i := 2; i < len(args) && args[0] == "keys"; i++ {
+		raw, err := base64.RawURLEncoding.DecodeString(args[i])
+		if err == nil && len(raw) == sha256.Size && args[i][0] == '-' && args[i-1] != "--yes" {
+			return slices.Concat(args[:i], args[i+1:], []string{"--", args[i]})
+		}
+	}
+	return args
 }
 
 // oneKey wants as many arguments as the verb's usage names.

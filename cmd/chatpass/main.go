@@ -32,7 +32,7 @@ type streams struct{ out, err io.Writer }
 // run carries one command line out and returns the exit code.
 func run(ctx context.Context, args []string, to streams) int {
 	root := commands(to)
-	root.SetArgs(args)
+	root.SetArgs(kidLast(args))
 	root.SetOut(to.out)
 	root.SetErr(to.err)
 	err := root.ExecuteContext(ctx)

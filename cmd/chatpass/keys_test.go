@@ -1,0 +1,27 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// A kid may begin with one dash or two: it is no flag, wherever it stands.
+func TestAKidMayLookLikeAFlag(t *testing.T) {
+	for _, kid := range []string{"-1yi5wZPW0yJkf_l_HWu7ZodPNfNhRdosyWJ0vmJLZg", "--i5wZPW0yJkf_l_HWu7ZodPNfNhRdosyWJ0vmJLZg1", "c1yi5wZPW0yJkf_l_HWu7ZodPNfNhRdosyWJ0vmJLZg"} {
+		for _, args := range [][]string{
+			{"keys", "hold", kid, "-c", "nowhere.yaml"},
+			{"keys", "hold", "-c", "nowhere.yaml", kid},
+			{"keys", "compromise", kid, "--yes", kid, "-c", "nowhere.yaml"},
+			{"keys", "compromise", "--yes", kid, "-c", "nowhere.yaml", kid},
+		} {
+			var said bytes.Buffer
+			if code := run(t.Context(), args, streams{&said, &said}); code != exitFailed || !strings.Contains(said.String(), "nowhere.yaml") {
+				t.Errorf("%v: exit code %d, %s; want that the configuration is missing", args, code, &said)
+			}
+		}
+	}
+	if code := run(t.Context(), []string{"keys", "hold", "-1yi5w"}, streams{&bytes.Buffer{}, &bytes.Buffer{}}); code != exitUsage {
+		t.Errorf("a flag that is none: exit code %d, want %d", code, exitUsage)
+	}
+}

@@ -127,6 +127,44 @@ func TestPostgresDeadAtTheStart(t *testing.T) {
 	}
 }
 
+// A running service whose database is dead for longer than a lease is not ready, says so, counts what is due,
+// and serves the key set all the same. When the database is back it goes on.
+func TestPostgresDeadForLongerThanALease(t *testing.T) {
+	s, db := newSiteWithSnapshot(t)
+	s.edit(t, "listen:", "dangerously_short_lifetimes: true\nlisten:")
+	s.edit(t, "keys: {", "keys: {publish_ahead: 3s, active: 6s, retiring: 8s, jwks_max_age: 1s, ")
+	s.edit(t, "audience:", "context_lifetime: 3s\n    audience:")
+	s.serve(t)
+	db.crash(t)
+	eventually(t, func() error {
+		if err := s.isReady(); err == nil || !strings.Contains(err.Error(), "no signing key in lease") {
+			return fmt.Errorf("readiness: %v", err)
+		}
+		return s.shows(`chatpass_key_gate_blocked{reason="store"} 2`)
+	})
+	if set, err := s.get(http.MethodGet, ""); err != nil || set.status != http.StatusOK || len(set.kids(t)) < 6 {
+		t.Errorf("key set: %+v, %v", set, err)
+	}
+	db.start(t)
+	eventually(t, func() error {
+		return errors.Join(s.isReady(), s.shows(`chatpass_key_gate_blocked{reason="store"} 0`))
+	})
+}
+
+// shows says whether the metrics have that line.
+func (s site) shows(line string) error {
+	res, err := http.Get("http://" + s.admin + "/metrics")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && !strings.Contains(string(body), "\n"+line+"\n") {
+		return fmt.Errorf("the metrics lack %s", line)
+	}
+	return err
+}
+
 // wantWaiting wants the key set as always, and nothing else.
 func wantWaiting(t *testing.T, s site, want shown) {
 	t.Helper()

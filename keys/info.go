@@ -2,7 +2,6 @@ package keys
 
 import (
 	"encoding/hex"
-	"slices"
 	"time"
 )
 
@@ -15,22 +14,22 @@ type Info struct {
 	Held      bool      `json:"held"`
 	Since     time.Time `json:"since"`         // when it came into its state
 	Next      time.Time `json:"next,omitzero"` // when its state should change; zero if it will not
-	// BlockedBy says why the change is not possible yet, or did not happen in time; empty if nothing is amiss.
-	BlockedBy string `json:"blocked_by,omitempty"`
+	// BlockedBy says what stands against the change, due or not; empty if nothing does.
+	BlockedBy Block `json:"blocked_by,omitempty"`
 	// Object is the reference, in hexadecimal, under which a [Module] keeps the private half; empty if none does.
 	Object string `json:"object,omitempty"`
 }
 
 // List returns all keys of the ring, the oldest first, those that left the key set lately included.
 func (r *Ring) List() []Info {
-	v, now := r.view.Load(), r.cfg.Now()
-	infos := make([]Info, len(v.records))
-	for i := range v.records {
-		k := &v.records[i]
-		next := r.next(v, k)
+	v := r.view.Load()
+	t, infos := r.begin(v.watch, v.records), make([]Info, len(v.records))
+	for i := range t.keys {
+		k := &t.keys[i]
+		by, _ := t.blocked(k, r.stuck.Load())
 		infos[i] = Info{
 			KID: k.KID, Class: k.Class, Algorithm: k.Algorithm, State: k.state(), Held: k.Held,
-			Since: k.since(), Next: next, BlockedBy: r.blockedBy(k, now, next),
+			Since: k.since(), Next: r.next(v, k), BlockedBy: by,
 			Object: hex.EncodeToString(k.Private), // the picture holds no other private half
 		}
 	}
@@ -85,20 +84,4 @@ func (r *Ring) activation(v *view, k *Record) time.Time {
 		start = start.Add(r.cfg.Active)
 	}
 	return time.Time{}
-}
-
-// blockedBy says what stands against the next change of a key.
-func (r *Ring) blockedBy(k *Record, now, next time.Time) string {
-	late := !next.IsZero() && now.After(next.Add(2*r.cfg.tick()))
-	switch {
-	case slices.Contains(r.cfg.Denied, k.KID):
-		return "denied by the configuration"
-	case k.state() == Pending && now.Before(k.Published.Add(r.cfg.Ripening())):
-		return "published for less than " + plain(r.cfg.Ripening())
-	case k.state() == Retiring && k.Held:
-		return "held"
-	case k.state() == Active && late:
-		return "no other key is ripe"
-	}
-	return ""
 }

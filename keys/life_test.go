@@ -236,7 +236,7 @@ func TestListTellsWhatComesNext(t *testing.T) {
 	type row struct {
 		State       keys.State
 		Since, Next time.Time
-		BlockedBy   string
+		BlockedBy   keys.Block
 	}
 	rows := func() (got []row) {
 		for _, k := range ring.List() {
@@ -248,7 +248,7 @@ func TestListTellsWhatComesNext(t *testing.T) {
 		return got
 	}
 	week := cfg.Active
-	const unripe = "published for less than 49h1m"
+	const unripe = keys.BlockedByPublishAhead
 	if diff := cmp.Diff([]row{
 		{keys.Active, epoch, epoch.Add(week), ""},
 		{keys.Pending, epoch, epoch.Add(week), unripe},
@@ -268,7 +268,8 @@ func TestListTellsWhatComesNext(t *testing.T) {
 	}
 	store.down = true
 	c.advance(8 * 24 * time.Hour)
-	late := slices.ContainsFunc(rows(), func(r row) bool { return r.State == keys.Active && r.BlockedBy != "" })
+	_ = ring.Tick(t.Context())
+	late := slices.ContainsFunc(rows(), func(r row) bool { return r.State == keys.Active && r.BlockedBy == keys.BlockedByStore })
 	if !late {
 		t.Error("a key a day late does not say why")
 	}

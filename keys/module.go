@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"time"
 
 	"chatpass/identity"
 )
@@ -61,12 +60,12 @@ func (r *Record) signer(public crypto.PublicKey, module Module) (crypto.Signer, 
 // kids. It looks at the ring as stored and not as planned: what was only planned here may have come
 // otherwise. A key that is compromised is left alone until every replica has seen it. Whoever writes
 // first then writes down that they are gone; when nobody gets so far, they are asked for again.
-func (r *Ring) destroySpent(snap Snapshot, now time.Time) (map[string]bool, error) {
+func (r *Ring) destroySpent(snap Snapshot) (map[string]bool, error) {
 	destroyed := map[string]bool{}
 	if r.cfg.Module == nil {
 		return destroyed, nil
 	}
-	t := r.newTurn(snap, now)
+	t := r.begin(r.watch, snap.Keys)
 	for i := range t.keys {
 		k := &t.keys[i]
 		if !k.Outside || k.Private == nil || !t.spent(k) || t.age(k) < 2*slowestTick {

@@ -16,8 +16,9 @@ import (
 // A Ring is our changing set of signing keys, as one replica sees it. All replicas share it through
 // the [Store] alone. Its methods may be called at any time from any goroutine.
 type Ring struct {
-	cfg  Config
-	view atomic.Pointer[view]
+	cfg   Config
+	view  atomic.Pointer[view]
+	stuck atomic.Bool // what was due last could not be done, because of the store
 
 	mu     sync.Mutex // for what follows: one turn at a time
 	watch  watch
@@ -57,15 +58,9 @@ func (r *Ring) obey(ctx context.Context, o Order, edit func([]Record, time.Time)
 
 // turn reads the ring, and writes it if something is to be changed.
 func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time) error) ([]Event, error) {
-	asked := r.cfg.Elapsed()
-	snap, err := r.cfg.Store.Ring(ctx)
+	snap, err := r.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read key ring: %w", err)
-	}
-	if snap.Now.IsZero() {
-		snap.Now = r.cfg.Now()
-	}
-	if err := r.show(snap, asked); err != nil {
+		r.stuck.Store(true)
 		return nil, err
 	}
 	now := snap.Now.UTC().Round(0) // without monotonic reading: it is stored
@@ -76,21 +71,40 @@ func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time)
 	var destroyed map[string]bool
 	var left error
 	if !o.DryRun {
-		destroyed, left = r.destroySpent(snap, now)
+		destroyed, left = r.destroySpent(snap)
 	}
 	next, spares, lacking := r.plan(edited, now, destroyed)
 	failed := errors.Join(lacking, left)
 	events := changes(snap, next, o, now)
-	if o.DryRun || reflect.DeepEqual(next.Keys, snap.Keys) {
+	if o.DryRun {
+		return events, failed
+	}
+	if reflect.DeepEqual(next.Keys, snap.Keys) {
+		r.stuck.Store(false)
 		return events, failed
 	}
 	if err := ctx.Err(); err != nil { // keys were slow to make: they are spare still
 		return nil, fmt.Errorf("write key ring: %w", err)
 	}
-	if err := r.swap(ctx, next, spares, events); err != nil {
+	err = r.swap(ctx, next, spares, events)
+	r.stuck.Store(err != nil)
+	if err != nil {
 		return nil, err
 	}
 	return events, failed
+}
+
+// read reads the ring and shows it.
+func (r *Ring) read(ctx context.Context) (Snapshot, error) {
+	asked := r.cfg.Elapsed()
+	snap, err := r.cfg.Store.Ring(ctx)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("read key ring: %w", err)
+	}
+	if snap.Now.IsZero() {
+		snap.Now = r.cfg.Now()
+	}
+	return snap, r.show(snap, asked)
 }
 
 // show makes the ring, as it was asked for at that elapsed time, what this replica uses.
@@ -111,6 +125,7 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 		_, age := r.watch.age(&s.record, elapsed)
 		v.until[class] = min(asked+r.cfg.Lease(), elapsed+r.cfg.term(&s.record)-age)
 	}
+	v.watch = r.watch
 	r.view.Store(&v)
 	return nil
 }
@@ -120,8 +135,8 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 // it: those that there are still take over.
 func (r *Ring) plan(snap Snapshot, now time.Time, destroyed map[string]bool) (Snapshot, []Record, error) {
 	for {
-		t := r.newTurn(snap, now)
-		t.spares, t.destroyed = r.spares, destroyed
+		t := r.begin(r.watch, snap.Keys)
+		t.now, t.spares, t.destroyed = now, r.spares, destroyed
 		t.run()
 		var err error
 		if t.lacking {
@@ -133,12 +148,12 @@ func (r *Ring) plan(snap Snapshot, now time.Time, destroyed map[string]bool) (Sn
 	}
 }
 
-// newTurn is a turn over a copy of the ring.
-func (r *Ring) newTurn(snap Snapshot, now time.Time) turn {
+// begin returns a turn that looks at keys as w knows them at this moment.
+func (r *Ring) begin(w watch, keys []Record) *turn {
 	elapsed := r.cfg.Elapsed()
-	return turn{
-		cfg: &r.cfg, now: now, keys: slices.Clone(snap.Keys),
-		ages: func(k *Record) (time.Duration, time.Duration) { return r.watch.age(k, elapsed) },
+	return &turn{
+		cfg: &r.cfg, keys: slices.Clone(keys),
+		ages: func(k *Record) (time.Duration, time.Duration) { return w.age(k, elapsed) },
 	}
 }
 

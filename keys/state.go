@@ -49,8 +49,8 @@ func (r *Record) span() time.Duration { return r.NotAfter.Sub(r.Created) }
 // forward or back makes nothing happen early. Only for what was there at the first look does it believe
 // a clock: the one by which the times were written.
 type watch struct {
-	seen  map[string]sighting
-	asked time.Duration // when the last look began
+	seen  map[string]sighting // never modified
+	asked time.Duration       // when the last look began
 }
 
 // A sighting is a state that began between two instants, in elapsed time.

@@ -53,17 +53,19 @@ func (t *turn) fresh() bool {
 // withdraw takes back pending keys that will never be needed: those too old for a whole term, and
 // those of another algorithm or place once ours signs. Nobody holds a token signed by a pending key.
 func (t *turn) withdraw(class string) {
-	current := t.current(class)
-	switched := current != nil && t.cfg.wants(current)
 	for i := range t.keys {
 		k := &t.keys[i]
-		if k.Class != class || k.state() != Pending || k.Held {
-			continue
-		}
-		if t.stale(k) || switched && !t.cfg.wants(k) && t.ripe(k) {
+		if k.Class == class && k.state() == Pending && !k.Held && t.unneeded(k) {
 			k.Dropped = t.now
 		}
 	}
+}
+
+// unneeded says whether a pending key will never sign.
+func (t *turn) unneeded(k *Record) bool {
+	current := t.current(k.Class)
+	switched := current != nil && t.cfg.wants(current)
+	return t.stale(k) || switched && !t.cfg.wants(k) && t.ripe(k)
 }
 
 // provide fills up the pending keys of a class, so that one is always ripe.
@@ -154,7 +156,7 @@ func (t *turn) retire() {
 		if t.spent(k) && (!k.Outside || t.destroyed[k.KID]) {
 			k.Private = nil
 		}
-		if k.state() == Retiring && t.age(k) >= t.cfg.Retiring && !k.Held {
+		if k.state() == Retiring && t.outlived(k) && !k.Held {
 			k.Dropped = t.now
 		}
 	}
@@ -173,6 +175,9 @@ func (t *turn) spent(k *Record) bool {
 	}
 	return false
 }
+
+// outlived says whether nothing that a retiring key has signed can be valid.
+func (t *turn) outlived(k *Record) bool { return t.age(k) >= t.cfg.Retiring }
 
 // current is the key of a class that was activated last and not replaced, whether it may sign or not.
 func (t *turn) current(class string) *Record {

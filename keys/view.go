@@ -18,6 +18,8 @@ type view struct {
 	*picture
 	// until is when each class stops signing, in elapsed time.
 	until map[string]time.Duration
+	// watch is what was known of the keys' ages.
+	watch watch
 }
 
 // A picture is one version of the ring, ready for use.

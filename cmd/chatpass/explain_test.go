@@ -21,15 +21,16 @@ import (
 // patience is how long a script waits for the service to come so far.
 const patience = 20 * time.Second
 
-// listenAt is a command of scripts: it finds a free address, keeps it in the variable LISTEN and writes it
-// into a file in place of its name.
+// listenAt is a command of scripts: it finds a free address, keeps it in a variable (LISTEN, unless another
+// is named) and writes it into a file in place of the variable's name.
 func listenAt(ts *testscript.TestScript, _ bool, args []string) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
-	ts.Setenv("LISTEN", free.Addr().String())
+	name := append(args, "LISTEN")[1]
+	ts.Setenv(name, free.Addr().String())
 	ts.Check(free.Close())
 	file := ts.MkAbs(args[0])
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), "LISTEN", free.Addr().String())
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), name, free.Addr().String())
 	ts.Check(os.WriteFile(file, []byte(text), 0o600))
 }
 

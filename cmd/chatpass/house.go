@@ -194,16 +194,7 @@ func (h *house) reportFetch(issuer string, err error) {
 
 // watch shows the figures that are asked for when somebody looks.
 func (h *house) watch() {
-	h.metrics.Watch(admin.Gauge{
-		Name: "chatpass_signing_key_seconds", Help: "Time until a signing key's next change of state.", Label: "state",
-		Read: func() map[string]float64 {
-			ages := map[string]float64{}
-			for _, k := range h.ring.List() {
-				ages[string(k.State)] = time.Until(k.Next).Seconds()
-			}
-			return ages
-		},
-	})
+	h.watchKeys()
 	h.metrics.Watch(admin.Gauge{
 		Name: "chatpass_revocation_lag_seconds", Help: "Time since the sign-outs of other replicas were last read.",
 		Read: func() map[string]float64 {
@@ -236,6 +227,32 @@ func (h *house) watch() {
 				ages[s.Name] = s.KeysAge.Seconds()
 			}
 			return ages
+		},
+	})
+}
+
+func (h *house) watchKeys() {
+	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_signing_key_seconds", Help: "Time until the next change of state of a signing key in that state.", Label: "state",
+		Read: func() map[string]float64 {
+			soonest := map[string]float64{}
+			for _, k := range h.ring.List() {
+				left, state := time.Until(k.Next).Seconds(), string(k.State)
+				if sooner, known := soonest[state]; !k.Next.IsZero() && (!known || left < sooner) {
+					soonest[state] = left
+				}
+			}
+			return soonest
+		},
+	})
+	h.metrics.Watch(admin.Gauge{
+		Name: "chatpass_key_gate_blocked", Help: "Changes of signing keys that are due, by what stands against them.", Label: "reason",
+		Read: func() map[string]float64 {
+			blocked, all := h.ring.Blocked(), map[string]float64{}
+			for _, by := range keys.Blocks() {
+				all[string(by)] = float64(blocked[by])
+			}
+			return all
 		},
 	})
 }

@@ -238,7 +238,7 @@ func (v *vault) outlook(e keys.Event) string {
 func (v *vault) known(kid string) string {
 	for _, k := range v.List() {
 		if k.KID == kid && k.BlockedBy != "" {
-			return "it is " + k.BlockedBy + ": verifiers that cache the key set may meet an unknown kid"
+			return "it is not ripe (" + string(k.BlockedBy) + "): verifiers that cache the key set may meet an unknown kid"
 		}
 	}
 	return "every verifier that fetched the key set within the last " + v.config.PublishAhead.String() + " knows it"

@@ -2,9 +2,37 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// figures is a command of scripts: it waits until the metrics at an address have all these lines.
+func figures(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(patience); ; {
+		res, err := http.Get("http://" + args[0] + "/metrics")
+		ts.Check(err)
+		body, err := io.ReadAll(res.Body)
+		ts.Check(err)
+		ts.Check(res.Body.Close())
+		missing := ""
+		for _, line := range args[1:] {
+			if !strings.Contains("\n"+string(body), "\n"+line+"\n") {
+				missing = line
+			}
+		}
+		if missing == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the metrics lack %s:\n%s", missing, body)
+		}
+	}
+}
 
 // A kid may begin with one dash or two: it is no flag, wherever it stands.
 func TestAKidMayLookLikeAFlag(t *testing.T) {

@@ -25,6 +25,7 @@ func scripts(dir string) testscript.Params {
 			"listen":     listenAt,
 			"ask":        ask,
 			"eventually": eventually,
+			"figures":    figures,
 		},
 	}
 }

@@ -1,6 +1,7 @@
 // Runs the long forms of the tests, one after the other, and writes docs/soak.md: what ran, how much of
 // it, and what came out. Takes about half an hour. SOAK_SECONDS is the time for each fuzz target,
-// SOAK_CHECKS the cases of each property, SOAK_CALLS those of the SDK, SOAK_ROUNDS those of the binary.
+// SOAK_CHECKS the cases of each property, SOAK_CALLS those of the SDK, SOAK_ROUNDS those of the binary,
+// SOAK_KILLS how often it is killed while it changes keys.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -11,6 +12,7 @@ const seconds = Number(process.env.SOAK_SECONDS ?? 60);
 const checks = Number(process.env.SOAK_CHECKS ?? 5_000);
 const calls = Number(process.env.SOAK_CALLS ?? 1_000_000);
 const rounds = Number(process.env.SOAK_ROUNDS ?? 20);
+const kills = Number(process.env.SOAK_KILLS ?? 200);
 process.env.CHATPASS ??= resolve('bin/chatpass');
 
 const kit = /\/\w+test$/; // folders of conformance kits
@@ -30,8 +32,12 @@ await withPostgres(async () => {
     if (executions) rows.at(-1).amount += `, ${Number(executions).toLocaleString('en')} inputs`;
   }
   await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
-  await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|Kill', '.'], 'e2e');
+  await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|SessionsSurviveKill', '.'], 'e2e');
   await row('replicas that race and are killed', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=60m', '-run=Replicas(Have|Let|Keep|Outlive)', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres' });
+  await row('three replicas that change keys under load', 'a minute, 10 keys given up', ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=ReplicasRotate|ReplicasGive', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_LIVE_SECONDS: 60, CHATPASS_EMERGENCIES: 10 });
+  for (const store of ['sqlite', 'postgres']) {
+    await row(`kill -9 while keys change: ${store}`, `${kills} kills`, ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=RotationSurvivesKill', '.'], 'e2e', { CHATPASS_E2E_STORE: store, CHATPASS_KILLS: kills });
+  }
 
   for (const folder of folders(/^func (Benchmark\w+)/gm)) figures.push(await benchmark('.', `./${folder}`));
   for (const store of ['sqlite', 'postgres']) figures.push([`store: ${store}`, ...(await benchmark('e2e', '.', { CHATPASS_E2E_STORE: store }))]);
@@ -54,7 +60,8 @@ async function row(what, amount, command, cwd = '.', env = {}) {
   const start = Date.now();
   const { code, said } = await run(command, cwd, env);
   const ok = code === 0;
-  rows.push({ what, amount, ok, took: Math.round((Date.now() - start) / 1000) });
+  const counted = [...said.matchAll(/ counted: (.*)/g)].map((match) => `; ${match[1]}`).join(''); // what a test says it has done
+  rows.push({ what, amount: amount + counted, ok, took: Math.round((Date.now() - start) / 1000) });
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${what}`);
   if (!ok) console.log(said);
   return { said };

@@ -162,7 +162,7 @@ func verifyWithJose(t *testing.T, s site, token string) map[string]any {
 }
 
 // keyID is the kid that a token names.
-func keyID(t *testing.T, token string) string {
+func keyID(t testing.TB, token string) string {
 	t.Helper()
 	header, _, _ := strings.Cut(token, ".")
 	var named struct{ KID string }

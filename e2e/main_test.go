@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -52,4 +53,18 @@ func eventually(t testing.TB, what func() error) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// amount is how much of something a test does: what the environment says, else what is usual.
+func amount(t testing.TB, name string, usual int) int {
+	t.Helper()
+	said := os.Getenv(name)
+	if said == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(said)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q; write a number", name, said)
+	}
+	return n
 }

@@ -44,6 +44,35 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
+// BenchmarkKeySetRequest is the key set in process, through the whole front door: as verifiers fetch it,
+// and as they ask whether it has changed. The bare handler writes the same bytes and nothing else.
+func BenchmarkKeySetRequest(b *testing.B) {
+	h := newHouse(b)
+	whole := httptest.NewRecorder()
+	h.ServeHTTP(whole, httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil))
+	unchanged := http.Header{"If-None-Match": {whole.Header().Get("ETag")}}
+	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(whole.Body.Bytes()) })
+	for _, c := range []struct {
+		name    string
+		handler http.Handler
+		header  http.Header
+		status  int
+	}{{"bare handler", bare, nil, 0}, {"fetch", h, nil, http.StatusOK}, {"unchanged", h, unchanged, http.StatusNotModified}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Header = c.header.Clone()
+				w := &sink{header: http.Header{}}
+				c.handler.ServeHTTP(w, r)
+				if w.status != c.status {
+					b.Fatalf("got %d, want %d", w.status, c.status)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkRefusalBeforeSignature is what it costs to say no before any signature is looked at, through
 // the whole front door. The bare handler reads the same form and writes the same answer, and nothing
 // else: on a machine that others use too, the ratio to it says more than the time.

@@ -64,6 +64,32 @@ func BenchmarkSignRatio(b *testing.B) {
 	}
 }
 
+// BenchmarkSignDuringTurn compares a token made while a turn is stuck in the store with one made while
+// nothing happens. Both are timed in turn and by their medians.
+func BenchmarkSignDuringTurn(b *testing.B) {
+	c, memory := newClock(), &door{memory: &memory{}}
+	quiet := open(b, c.config(memory))
+	slow := hanging{memory, make(chan bool), make(chan bool, 1)}
+	slow.proceed <- true
+	opened := make(chan *keys.Ring)
+	go func() { opened <- open(b, c.config(slow)) }()
+	<-slow.asked
+	stuck := <-opened
+	go func() { _ = stuck.Tick(context.Background()) }()
+	<-slow.asked
+	var whiles, idles []time.Duration
+	for b.Loop() {
+		whiles, idles = append(whiles, timed(func() { sign(b, stuck) })), append(idles, timed(func() { sign(b, quiet) }))
+	}
+	slow.proceed <- true
+	slices.Sort(whiles)
+	slices.Sort(idles)
+	during, idle := float64(whiles[len(whiles)/2]), float64(idles[len(idles)/2])
+	b.ReportMetric(during, "ns/during")
+	b.ReportMetric(idle, "ns/idle")
+	b.ReportMetric(during/idle, "ratio")
+}
+
 func timed(f func()) time.Duration {
 	start := time.Now()
 	f()

@@ -151,7 +151,7 @@ func TestConflictIsReadAgain(t *testing.T) {
 	}
 }
 
-// While a key is made, or the store hangs, signing and serving go on.
+// While a key is made signing and serving go on.
 func TestRotationBlocksNoRequest(t *testing.T) {
 	c, store := newClock(), &door{memory: &memory{}}
 	cfg := c.config(store)
@@ -177,6 +177,73 @@ func TestRotationBlocksNoRequest(t *testing.T) {
 	}
 	close(proceed)
 	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if ring.KeySet().ETag == before.ETag {
+		t.Error("the ring did not change")
+	}
+}
+
+// hanging is a store that answers when it is let.
+type hanging struct {
+	keys.Store
+	asked, proceed chan bool
+}
+
+// answer lets it answer one question.
+func (h hanging) answer() {
+	<-h.asked
+	h.proceed <- true
+}
+
+func (h hanging) Ring(ctx context.Context) (keys.Snapshot, error) {
+	h.asked <- true
+	<-h.proceed
+	return h.Store.Ring(ctx)
+}
+
+func (h hanging) SwapRing(ctx context.Context, s keys.Snapshot, events []keys.Event) error {
+	h.asked <- true
+	<-h.proceed
+	return h.Store.SwapRing(ctx, s, events)
+}
+
+// While the store hangs, before it reads and before it writes, signing and serving go on.
+func TestHangingStoreBlocksNoRequest(t *testing.T) {
+	c, memory := newClock(), &door{memory: &memory{}}
+	open(t, c.config(memory))
+	slow := hanging{memory, make(chan bool), make(chan bool)}
+	cfg := c.config(slow)
+	done := make(chan error)
+	var ring *keys.Ring
+	go func() {
+		var err error
+		ring, err = keys.Open(context.Background(), cfg)
+		done <- err
+	}()
+	slow.answer()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	before := ring.KeySet()
+	tick := func() { done <- ring.Tick(context.Background()) }
+	c.advance(cfg.Active - cfg.Lease()/2)
+	go tick()
+	slow.answer()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	c.advance(cfg.Lease() / 2) // the lease goes on, the key is to be replaced
+	go tick()
+	for range 2 { // reading, writing
+		<-slow.asked
+		verify(t, sign(t, ring), published(t, before))
+		if ring.KeySet().ETag != before.ETag || len(ring.List()) != 3 {
+			t.Error("the ring changed before it was written")
+		}
+		slow.proceed <- true
+	}
+	if err := cmpErr(<-done, signErr(ring, "context")); err != nil {
 		t.Error(err)
 	}
 	if ring.KeySet().ETag == before.ETag {

@@ -1,7 +1,8 @@
 // Runs the long forms of the tests, one after the other, and writes docs/soak.md: what ran, how much of
-// it, and what came out. Takes about half an hour. SOAK_SECONDS is the time for each fuzz target,
+// it, and what came out. Takes about an hour. SOAK_SECONDS is the time for each fuzz target,
 // SOAK_CHECKS the cases of each property, SOAK_CALLS those of the SDK, SOAK_ROUNDS those of the binary,
-// SOAK_KILLS how often it is killed while it changes keys.
+// SOAK_KILLS how often it is killed while it changes keys, SOAK_CONTEXTS how many are signed in the random
+// histories of the key ring.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -12,6 +13,7 @@ const seconds = Number(process.env.SOAK_SECONDS ?? 60);
 const checks = Number(process.env.SOAK_CHECKS ?? 5_000);
 const calls = Number(process.env.SOAK_CALLS ?? 1_000_000);
 const rounds = Number(process.env.SOAK_ROUNDS ?? 20);
+const contexts = Number(process.env.SOAK_CONTEXTS ?? 1_000_000);
 const kills = Number(process.env.SOAK_KILLS ?? 200);
 process.env.CHATPASS ??= resolve('bin/chatpass');
 
@@ -31,6 +33,7 @@ await withPostgres(async () => {
     const executions = [...said.matchAll(/execs: (\d+)/g)].at(-1)?.[1];
     if (executions) rows.at(-1).amount += `, ${Number(executions).toLocaleString('en')} inputs`;
   }
+  await row('three kinds of verifier in random histories of the key ring', `${contexts.toLocaleString('en')} contexts`, ['go', 'test', '-count=1', '-v', '-timeout=90m', '-run=NoVerifierNotices', './keys'], '.', { CHATPASS_CONTEXTS: contexts });
   await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
   await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|SessionsSurviveKill', '.'], 'e2e');
   await row('replicas that race and are killed', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=60m', '-run=Replicas(Have|Let|Keep|Outlive)', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres' });

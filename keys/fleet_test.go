@@ -13,6 +13,27 @@ import (
 	"chatpass/keys"
 )
 
+// What holds, whatever happens, and where it is held to it. Tests name these by their numbers.
+//
+//	I1  the kid of a context was in every served set, from publish_ahead before it was issued;
+//	    but for the first key of an installation             replica.sign, fleet.verify
+//	I2  while a context is valid, its kid is in every served set, unless it was given up
+//	                                                         fleet.observe, fleet.recall
+//	I3  no verifier meets an unknown kid or refuses a valid context: one that keeps its keys and never
+//	    asks for more, one that asks with a cool-down, ours   TestNoVerifierNoticesARotation
+//	I4  at most one key of a class signs                     checkRing
+//	I5  kids are unique, no private member is served         checkRing, replica.served, TestFaultyRingIsRefused
+//	I6  a token's algorithm is its key's                     replica.wantKind, TestAlgorithmIsTheKeys
+//	I7  nobody signs after the end of its lease              replica.sign, TestStoreOutage
+//	I8  a held key stays in the set, by every path           checkChange, TestHeldKeyStays
+//	I9  a clock that is wrong makes nothing happen early     TestNoClockStepHurries, TestRotationNeedsNoClock
+//	I10 replicas serve the same bytes two seconds after a change, and with the store dead
+//	                                                         fleet.settle, TestRunKeepsReplicasTogether, TestStoreOutage
+//	I11 a token of one class never verifies as another       replica.wantKind, TestTokenVerifiesInItsClassAlone
+//	I12 nothing becomes of a key before its event is written checkTold
+//	I13 a key that is given up, in any state, leaves no unknown kid behind
+//	                                                         fleet.giveUp in TestNoVerifierNoticesARotation
+
 // A fleet is three replicas over one store, in one true time, watched from outside. It keeps what
 // verifiers depend on: which kid was missing from a served key set when, and until when some
 // token of a kid is valid.
@@ -27,6 +48,9 @@ type fleet struct {
 	lastMissing map[string]time.Time // by kid: when a replica in service last served a set without it
 	validUntil  map[string]time.Time // by kid: the end of its longest-lived token, leeway included
 	signed      map[string]int
+	given       map[string]bool // kids that an operator gave up
+	wild        bool            // a clock has been set forward or back
+	audience    *audience       // who verifies what is signed; nil for nobody
 }
 
 // A replica has a ring, a way to the store and a clock that is wrong by an offset.
@@ -45,7 +69,7 @@ type replica struct {
 func newFleet(t rapid.TB, cfg keys.Config) *fleet {
 	f := &fleet{
 		TB: t, cfg: cfg, store: &memory{}, now: epoch,
-		lastMissing: map[string]time.Time{}, validUntil: map[string]time.Time{}, signed: map[string]int{},
+		lastMissing: map[string]time.Time{}, validUntil: map[string]time.Time{}, signed: map[string]int{}, given: map[string]bool{},
 	}
 	for range 3 {
 		r := &replica{fleet: f, algorithm: cfg.Algorithm, door: &door{memory: f.store}}
@@ -98,6 +122,9 @@ func (f *fleet) advance(by time.Duration) {
 	f.observe()
 	f.now = f.now.Add(by)
 	f.observe()
+	if f.audience != nil {
+		f.recall()
+	}
 }
 
 // inService says whether a load balancer would send anybody to this replica.
@@ -156,22 +183,43 @@ func (r *replica) sign() {
 		return
 	}
 	r.observe()
-	token, err := r.ring.Class("context").Sign(context.Background(), "at+jwt", []byte(`{}`))
+	token, err := r.ring.Class("context").Sign(context.Background(), "at+jwt", r.claims())
 	if outage, ok := errors.AsType[*identity.Outage](err); ok && outage.Code == identity.NoSigningKey {
 		return
 	}
 	if err != nil {
 		r.Fatal(err)
 	}
-	kid := header(r, token)["kid"].(string)
+	h := header(r, token)
+	kid, alg := h["kid"].(string), h["alg"].(string)
 	if cut := r.now.Sub(r.lastLook); cut > r.cfg.Lease() { // I7
 		r.Fatalf("signed %s after the last look at the store, the lease is %s", cut, r.cfg.Lease())
+	}
+	r.wantKind(token, kid, alg)
+	if r.given[kid] {
+		return // this replica has not heard of it yet
 	}
 	if ahead := r.now.Sub(r.lastMissing[kid]); ahead < r.cfg.PublishAhead && !r.founding(kid) { // I1
 		r.Fatalf("key %s signs, but was missing from a served set %s ago, less than %s", kid, ahead, r.cfg.PublishAhead)
 	}
 	r.signed[kid]++
 	r.validUntil[kid] = r.now.Add(r.cfg.LongestLifetime + skew(r.cfg))
+	if r.audience != nil {
+		r.hear(issued{token, kid, r.validUntil[kid]})
+	}
+}
+
+// wantKind expects that a token is signed by the algorithm of its key (I6), and is none of another
+// class (I11).
+func (r *replica) wantKind(token, kid, alg string) {
+	for _, k := range r.store.read().Keys {
+		if k.KID == kid && (alg != k.Algorithm || k.Class != "context") {
+			r.Fatalf("a %s key of class %s signed a context by %s", k.Algorithm, k.Class, alg)
+		}
+	}
+	if _, err := r.ring.Class("status").Verify(token); !errors.Is(err, identity.ErrRejected) {
+		r.Fatalf("a context verifies as of another class: %v", err)
+	}
 }
 
 // founding says whether kid was active at once, which is right only while nobody has a valid token.

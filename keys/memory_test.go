@@ -127,7 +127,7 @@ func checkChange(before, after []keys.Record) error {
 	for _, old := range before {
 		i := slices.IndexFunc(after, func(k keys.Record) bool { return k.KID == old.KID })
 		if i < 0 {
-			if old.Dropped.IsZero() {
+			if old.Dropped.IsZero() || old.Held {
 				return fmt.Errorf("key %s left the ring without being dropped", old.KID)
 			}
 			continue
@@ -136,6 +136,9 @@ func checkChange(before, after []keys.Record) error {
 		fixed := old.Class == now.Class && old.Algorithm == now.Algorithm && bytes.Equal(old.Public, now.Public) &&
 			old.Created.Equal(now.Created) && old.Published.Equal(now.Published) && old.NotAfter.Equal(now.NotAfter)
 		kept := stays(old.Activated, now.Activated) && stays(old.Demoted, now.Demoted) && stays(old.Dropped, now.Dropped)
+		if left := now.Dropped.After(old.Dropped) || now.Compromised.After(old.Compromised); old.Held && now.Held && left { // I8
+			return fmt.Errorf("held key %s was dropped or given up", old.KID)
+		}
 		if !fixed || !kept || old.Private == nil && now.Private != nil {
 			return fmt.Errorf("key %s changed from %+v to %+v", old.KID, old, now)
 		}

@@ -2,8 +2,13 @@ package keys_test
 
 import (
 	stdcmp "cmp"
+	"context"
+	"errors"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -88,11 +93,59 @@ func (f *fleet) step(choices []string) {
 		f.settle()
 	case "start with a wrong clock":
 		r.misstart()
+	case "order":
+		r.order()
 	case "step the clock":
+		f.wild = true
 		r.offset = rapid.SampledFrom([]time.Duration{
 			0, 0, time.Minute, -time.Minute, 2 * time.Hour, -2 * time.Hour, 87600 * time.Hour, -87600 * time.Hour,
 		}).Draw(f.rapid, "offset")
 	}
+}
+
+// order has an operator do something to the ring, through any replica that reaches the store.
+func (r *replica) order() {
+	r.tick()
+	if r.ring == nil || r.door.down {
+		return
+	}
+	infos := r.ring.List()
+	k := infos[rapid.IntRange(0, len(infos)-1).Draw(r.rapid, "key")]
+	var err error
+	switch rapid.SampledFrom([]string{"rotate", "rotate", "hold", "unhold", "unhold", "give up"}).Draw(r.rapid, "order") {
+	case "rotate":
+		_, err = r.ring.Rotate(context.Background(), operator)
+	case "hold":
+		_, err = r.ring.Hold(context.Background(), k.KID, operator)
+	case "unhold":
+		_, err = r.ring.Unhold(context.Background(), k.KID, operator)
+	case "give up":
+		err = r.giveUp(k, infos)
+	}
+	if !errors.Is(err, keys.ErrHeld) && !errors.Is(err, keys.ErrGone) {
+		r.expect("order", err)
+	}
+	r.observe()
+}
+
+// giveUp gives a key up, in whatever state, if another is ripe to take over from it: only then is
+// nobody to notice (I13).
+func (r *replica) giveUp(k keys.Info, infos []keys.Info) error {
+	ripe := slices.ContainsFunc(infos, func(o keys.Info) bool {
+		return o.Class == k.Class && o.KID != k.KID && o.State == keys.Pending && o.BlockedBy == ""
+	})
+	if r.wild || k.State == keys.Active && !ripe {
+		return nil
+	}
+	_, err := r.ring.Compromise(context.Background(), k.KID, operator)
+	if err == nil {
+		r.given[k.KID] = true
+		delete(r.validUntil, k.KID)
+		if r.audience != nil {
+			r.audience.tally.emergencies++
+		}
+	}
+	return err
 }
 
 func (f *fleet) drawReplica() *replica {
@@ -127,6 +180,60 @@ func TestRotationStrandsNoContext(t *testing.T) {
 		}
 		f.settle()
 	})
+}
+
+// Whatever happens to replicas, store and keys, none of three kinds of verifier notices (I3): each
+// believes every context at once, and again for as long as it is valid. In some histories clocks are set
+// forward and back and replicas start with wrong ones; then the store has a right one of its own.
+func TestNoVerifierNoticesARotation(t *testing.T) {
+	usual := []string{
+		"tick", "sign", "sign", "sign", "wait", "wait", "run", "run", "run", "run", "run", "run", "outage", "outage", "race", "settle", "order", "order",
+	}
+	sound := append(slices.Clone(usual), "die before write", "die after write", "restart")
+	wild := append(slices.Clone(sound), "step the clock", "step the clock", "start with a wrong clock")
+	var n tally
+	for want := contexts(t); n.contexts < want && !t.Failed(); {
+		synctest.Test(t, func(t *testing.T) {
+			rapid.Check(bubble{t}, func(t *rapid.T) {
+				if n.contexts < want {
+					liveThrough(t, &n, rapid.SampledFrom([][]string{sound, sound, sound, wild}).Draw(t, "choices"))
+				}
+			})
+		})
+	}
+	t.Logf("counted: %s", &n)
+}
+
+// liveThrough is one random history, with an audience.
+func liveThrough(t *rapid.T, n *tally, steps []string) {
+	f := newFleet(t, drawSchedule(t))
+	f.rapid = t
+	f.cfg.Classes = []string{"context", "status"}[:rapid.IntRange(1, 2).Draw(t, "classes")]
+	f.newAudience(n)
+	if slices.Contains(steps, "step the clock") {
+		f.store.clock = func() time.Time { return f.now }
+	}
+	for _, r := range f.replicas {
+		r.restart()
+	}
+	for range rapid.IntRange(1, 50).Draw(t, "length") {
+		f.step(steps)
+	}
+	n.histories++
+	n.rotations += max(0, len(f.signed)-1)
+}
+
+// A bubble is a test with no deadline: there is none where time is not the machine's.
+type bubble struct{ rapid.TB }
+
+// contexts is how many of them a long test signs: what the environment says, else a sample.
+func contexts(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(stdcmp.Or(os.Getenv("CHATPASS_CONTEXTS"), "2000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // A clock that is set forward or back, by hours or by years, makes nothing happen early (I9): the

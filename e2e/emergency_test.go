@@ -14,6 +14,7 @@ import (
 // keyInfo is a row of `chatpass keys list --json`.
 type keyInfo struct {
 	KID       string    `json:"kid"`
+	Class     string    `json:"class"`
 	State     string    `json:"state"`
 	Since     time.Time `json:"since"`
 	BlockedBy string    `json:"blocked_by"`
@@ -86,6 +87,9 @@ func (l *load) ripe(t *testing.T) (active string) {
 	eventually(t, func() error {
 		ready := false
 		for _, k := range l.keysList(t) {
+			if k.Class != "context" {
+				continue
+			}
 			if k.State == "active" {
 				active = k.KID
 			}

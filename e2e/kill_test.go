@@ -18,7 +18,7 @@ import (
 func TestRotationSurvivesKill(t *testing.T) {
 	s, upstream := newSiteWithIssuer(t, noLimit)
 	hasty(t)(s)
-	k := killer{t: t, site: s, client: &http.Client{Transport: &http.Transport{}}, signed: map[string]signature{}, idToken: shopIDToken(t, upstream, "alice")}
+	k := killer{t: t, site: s, client: &http.Client{Transport: &http.Transport{}}, signed: map[string]signature{}, seen: map[string]time.Time{}, idToken: shopIDToken(t, upstream, "alice")}
 	seed := uint64(amount(t, "CHATPASS_SEED", int(time.Now().UnixNano()>>10)))
 	t.Logf("CHATPASS_SEED=%d", seed)
 	source := rand.New(rand.NewPCG(seed, 0))
@@ -53,7 +53,7 @@ type killer struct {
 	client   *http.Client
 	idToken  string
 	signed   map[string]signature // by kid, the last
-	unused   []string             // the kids that were published last and have not signed yet
+	seen     map[string]time.Time // by kid, when it was first seen in the key set
 	contexts int
 	slowest  time.Duration // to be ready
 }
@@ -112,8 +112,8 @@ func (k *killer) sign(p *process) bool {
 	return true
 }
 
-// wantKeys expects that every key is published that was before, but those whose last context has long
-// expired, and that it verifies what it signed.
+// wantKeys expects that every key is published whose context may be valid, and verifies it; and every key
+// that is younger than its time to sign (six seconds) and to retire (sixteen).
 func (k *killer) wantKeys() {
 	k.t.Helper()
 	var set jose.JSONWebKeySet
@@ -128,15 +128,14 @@ func (k *killer) wantKeys() {
 			k.t.Error(err)
 		}
 	}
-	for _, kid := range k.unused {
-		if len(set.Key(kid)) == 0 {
-			k.t.Errorf("key %s was lost before it signed", kid)
+	for _, key := range set.Keys {
+		if _, ok := k.seen[key.KeyID]; !ok {
+			k.seen[key.KeyID] = time.Now()
 		}
 	}
-	k.unused = nil
-	for _, key := range set.Keys {
-		if _, signed := k.signed[key.KeyID]; !signed {
-			k.unused = append(k.unused, key.KeyID)
+	for kid, first := range k.seen {
+		if time.Since(first) < 15*time.Second && len(set.Key(kid)) == 0 { // it was published a while before we saw it
+			k.t.Errorf("key %s was lost", kid)
 		}
 	}
 }

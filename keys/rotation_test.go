@@ -138,7 +138,10 @@ func (r *replica) giveUp(k keys.Info, infos []keys.Info) error {
 		return nil
 	}
 	_, err := r.ring.Compromise(context.Background(), k.KID, operator)
-	if err == nil {
+	for _, stored := range r.store.read().Keys { // the answer may have been lost
+		if stored.KID != k.KID || stored.Compromised.IsZero() || r.given[k.KID] {
+			continue
+		}
 		r.given[k.KID] = true
 		delete(r.validUntil, k.KID)
 		if r.audience != nil {

@@ -33,7 +33,7 @@ func etagOf(body []byte) string {
 // statusList serves a Token Status List (draft-ietf-oauth-status-list §8.1), from memory. What is between
 // us and a verifier may share an answer, and must not add to the list's `ttl`.
 func (s *Server) statusList(w http.ResponseWriter, r *http.Request) error {
-	list, ok := s.cfg.Lists.List(r.PathValue("list"))
+	list, ok := s.cfg.Lists.Find(r.Context(), r.PathValue("list"))
 	if !ok {
 		return s.notFound(w, r, "there is no such status list, or none any more")
 	}

@@ -24,6 +24,8 @@ const (
 	keep = Life + 10*time.Minute
 	// interval is how often lists are rendered, changed or not: the time of a change then tells nothing.
 	interval = time.Second
+	// lookPause is the shortest time between two looks that are made because somebody asks.
+	lookPause = 100 * time.Millisecond
 	// followTime bounds one look into the store.
 	followTime = 5 * time.Second
 	// overlap is how much of the log is read again each time: entries become visible in another order
@@ -87,6 +89,9 @@ type Lists struct {
 	failure error             // why no block could be taken last, and when
 	failed  time.Time
 
+	finding sync.Mutex
+	looked  time.Time // when somebody's question made us look into the store
+
 	mu    sync.Mutex // for what follows: one look at a time
 	lists map[string]*list
 	upTo  time.Time // the log has been read up to here, by the store's clock
@@ -111,6 +116,26 @@ func New(cfg Config) *Lists {
 func (l *Lists) List(name string) (Rendered, bool) {
 	r, ok := (*l.served.Load())[name]
 	return r, ok
+}
+
+// Find is [Lists.List] for somebody who has come by the name: another replica may have made the list just
+// now, so the store is asked for one that is not known. Who asks waits for a look that begins later; one
+// does not follow another at once, whatever strangers ask for.
+func (l *Lists) Find(ctx context.Context, name string) (Rendered, bool) {
+	if r, ok := l.List(name); ok {
+		return r, true
+	}
+	asked := l.cfg.Now()
+	l.finding.Lock()
+	defer l.finding.Unlock()
+	if l.looked.Before(asked) {
+		if wait := lookPause - l.cfg.Now().Sub(l.looked); wait > 0 && wait <= lookPause {
+			time.Sleep(wait)
+		}
+		l.looked = l.cfg.Now()
+		_ = l.Follow(ctx) // what fails is tried again every second, and told
+	}
+	return l.List(name)
 }
 
 // Run keeps the lists up to date until ctx ends, and returns nil then.

@@ -207,6 +207,37 @@ func TestAListSaysWhoHasEnded(t *testing.T) {
 	}
 }
 
+func TestAListThatAnotherReplicaHasJustMadeIsFound(t *testing.T) {
+	d := newDesk()
+	here, there := d.replica(), d.replica()
+	must(t, there.Follow(t.Context()))
+	list, _ := place(t, here, d)
+	if _, found := there.List(list); found {
+		t.Fatal("known without asking")
+	}
+	if _, found := there.Find(t.Context(), list); !found {
+		t.Error("not found")
+	}
+}
+
+func TestStrangersQuestionsDoNotTroubleTheStore(t *testing.T) {
+	d := newDesk()
+	l := d.replica(func(cfg *status.Config) { cfg.Now = time.Now })
+	begun := time.Now()
+	var strangers sync.WaitGroup
+	for i := range 8 {
+		strangers.Go(func() {
+			for n := range 20 {
+				l.Find(t.Context(), fmt.Sprint("none.", i*100+n))
+			}
+		})
+	}
+	strangers.Wait()
+	if most := int(time.Since(begun)/(100*time.Millisecond)) + 2; d.asked > most {
+		t.Errorf("the store was asked %d times, at most %d", d.asked, most)
+	}
+}
+
 func TestAReplicaThatStartsKnowsAllThatEnded(t *testing.T) {
 	d := newDesk()
 	list, ended := place(t, d.replica(), d)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"chatpass/verify"
 )
 
 // A placed context says where its session can be looked up.
@@ -148,4 +151,30 @@ func TestReplicasServeTheirListsWithoutADatabase(t *testing.T) {
 	f.open(t)
 	v.call(t, "/v1/logout", nil).want(t, http.StatusOK)
 	eventually(t, func() error { return r.wantEnded(t, at, true) })
+}
+
+// A service that verifies offline refuses a session's contexts soon after its end: when the list that it has
+// may be used no longer, and a newer one says so.
+func TestVerifiersHearOfASignOut(t *testing.T) {
+	f := newFleet(t)
+	v, _ := f.signIn(t, "alice")
+	v = v.held(t)
+	token := v.renew(t).Context.Token
+	verifier, err := verify.New(f.at, "https://api.example.com", verify.RequireStatus(), verify.MaxStatusAge(5*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifier.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	v.call(t, "/v1/logout", nil).want(t, http.StatusOK)
+	begun := time.Now()
+	eventually(t, func() error {
+		_, err := verifier.Verify(t.Context(), token)
+		if rejected, ok := errors.AsType[*verify.Error](err); !ok || rejected.Reason != verify.Revoked {
+			return fmt.Errorf("verify: %w", err)
+		}
+		return nil
+	})
+	t.Logf("refused after %v", time.Since(begun))
 }

@@ -40,10 +40,13 @@ type Context struct {
 	Chat Chat
 	// Actor is who acts for the customer (RFC 8693 §4.1); nil if they act themselves.
 	Actor *Actor
+	// StatusAge is how old the status list is that says that the session has not ended; 0 if there is none.
+	StatusAge time.Duration
 	// Claims are the claims that the app's configuration maps, as encoding/json decodes them.
 	Claims map[string]any
 
 	notBefore time.Time
+	place     *place
 	payload   []byte
 }
 
@@ -120,7 +123,7 @@ func readContext(part string) (*Context, error) {
 		IssuedAt: r.needInstant("iat"), Expires: r.needInstant("exp"), notBefore: r.instant("nbf"),
 		ID: r.need("jti"), SID: r.text("sid"), IDP: r.text("idp"),
 		AuthTime: r.instant("auth_time"), ACR: r.text("acr"), AMR: r.texts("amr"),
-		Scope: strings.Fields(r.text("scope")), Chat: r.chat(), Actor: r.actor(maxActors),
+		Scope: strings.Fields(r.text("scope")), Chat: r.chat(), Actor: r.actor(maxActors), place: r.place(),
 		payload: payload,
 	}
 	if r.err != nil {

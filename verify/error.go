@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// ErrUnavailable is wrapped by every error that says nothing about the context: its issuer's keys could
-// not be had. Try again later, and do not treat the caller as signed out.
-var ErrUnavailable = errors.New("keys unavailable")
+// ErrUnavailable is wrapped by every error that says nothing about the context: its issuer's keys or status
+// list could not be had. Try again later, and do not treat the caller as signed out.
+var ErrUnavailable = errors.New("keys or status list unavailable")
 
 // An Error says that a context is at fault.
 type Error struct {
@@ -37,6 +37,7 @@ const (
 	Expired           Reason = "expired"            // exp is past
 	NotYetValid       Reason = "not_yet_valid"      // iat or nbf is ahead
 	KeyPeriod         Reason = "key_period"         // iat is outside the time in which the key signed
+	Revoked           Reason = "revoked"            // the session has ended, says the issuer's status list
 	InsufficientScope Reason = "insufficient_scope" // a required scope is missing
 )
 

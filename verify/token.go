@@ -42,8 +42,17 @@ type header struct {
 
 // parse takes a token apart and checks everything that needs no key.
 func (v *Verifier) parse(compact string) (token, error) {
-	if len(compact) > maxToken {
-		return token{}, rejectf(TooLarge, "%d bytes, at most %d", len(compact), maxToken)
+	t, err := parse(compact, maxToken)
+	if err != nil {
+		return token{}, err
+	}
+	return t, checkHeader(t.header, v.types)
+}
+
+// parse takes a compact JWS of at most limit bytes apart.
+func parse(compact string, limit int) (token, error) {
+	if len(compact) > limit {
+		return token{}, rejectf(TooLarge, "%d bytes, at most %d", len(compact), limit)
 	}
 	if strings.Count(compact, ".") != 2 {
 		return token{}, reject(Malformed, "not three parts")
@@ -56,10 +65,8 @@ func (v *Verifier) parse(compact string) (token, error) {
 		return token{}, err
 	}
 	t.signature = signature
-	if t.header, err = readHeader(compact[:start]); err != nil {
-		return token{}, err
-	}
-	return t, v.checkHeader(t.header)
+	t.header, err = readHeader(compact[:start])
+	return t, err
 }
 
 func readHeader(part string) (header, error) {
@@ -74,12 +81,12 @@ func readHeader(part string) (header, error) {
 	return h, unmarshal(raw, &h)
 }
 
-func (v *Verifier) checkHeader(h header) error {
+func checkHeader(h header, types []string) error {
 	switch {
 	case h.Critical != nil || h.Unencoded != nil || h.Compressed != nil || h.Encrypted != nil:
 		return reject(HeaderUnsupported, "crit, b64, zip or enc")
-	case !slices.Contains(v.types, plainType(h.Type)):
-		return reject(Type, "not a context's")
+	case !slices.Contains(types, plainType(h.Type)):
+		return rejectf(Type, "not %s", types[0])
 	case !slices.Contains([]string{"ES256", "ES384", "EdDSA", "PS256", "RS256"}, h.Algorithm):
 		return reject(Algorithm, "not allowed")
 	case h.KeyID == "":

@@ -21,6 +21,10 @@
 // key was in service, for this issuer and this audience, in its time, complete, of chat version 1, and
 // without duplicate members.
 //
+// If the context names a status list of the issuer, its session must not have ended there. A list is fetched
+// when a context with a good signature names it, refreshed before its `ttl` has passed, and while the issuer
+// cannot be reached the last one serves to its end, a day after it was made.
+//
 // Keys are refreshed in the background once they are a minute old, so that a withdrawn key is refused
 // soon; while the issuer cannot be reached the last keys serve for up to 24 hours. A context signed
 // with an unknown key makes the keys be fetched at once, at most every 30 seconds.
@@ -33,6 +37,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"chatpass/jwks"
@@ -52,6 +57,8 @@ type Verifier struct {
 	client           *http.Client
 	now              func() time.Time
 	keys             *source
+	status           statusTerms
+	lists            *lists
 }
 
 // An Option changes how a [Verifier] works.
@@ -99,6 +106,7 @@ func New(issuer, audience string, opts ...Option) (*Verifier, error) {
 		v.client = jwks.NewClient(jwks.ClientConfig{AllowPrivate: true})
 	}
 	v.keys = newSource(issuer, v.client, v.now)
+	v.lists = newLists(v.status.maxAge, v.now, v.fetchList)
 	return v, nil
 }
 
@@ -106,6 +114,9 @@ func (v *Verifier) check() error {
 	err := checkIssuer(v.issuer, v.client != nil)
 	if v.audience == "" {
 		err = errors.Join(err, errors.New("audience is empty"))
+	}
+	if v.status.maxAge < 0 {
+		err = errors.Join(err, fmt.Errorf("status age is %v, must not be negative", v.status.maxAge))
 	}
 	if v.leeway < 0 || v.leeway > maxLeeway {
 		err = errors.Join(err, fmt.Errorf("leeway is %v, must be 0 to %v", v.leeway, maxLeeway))
@@ -119,7 +130,7 @@ func (v *Verifier) check() error {
 }
 
 // Verify returns what a context says, if it is good. Its error is an [*Error] if the context is at
-// fault; else it wraps [ErrUnavailable]: the keys could not be fetched, or ctx ended first.
+// fault; else it wraps [ErrUnavailable]: the keys or the status list could not be fetched, or ctx ended first.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Context, error) {
 	t, err := v.parse(token)
 	if err != nil {
@@ -137,6 +148,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Context, error) {
 		return nil, err
 	}
 	if err := v.checkContext(c, key.period); err != nil {
+		return nil, err
+	}
+	if err := v.checkStatus(ctx, c); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -169,9 +183,13 @@ func missingScope(c *Context, required []string) error {
 	return reject(InsufficientScope, "needs scope "+strings.Join(required, " "))
 }
 
-// Run keeps the keys fresh until ctx ends, and then returns nil, so that no request ever waits for a
-// fetch. It is optional: without it keys are refreshed as requests come.
+// Run keeps the keys and the status lists in use fresh until ctx ends, and then returns nil, so that no
+// request waits for a fetch but the first that names a list. It is optional: without it they are refreshed as
+// requests come.
 func (v *Verifier) Run(ctx context.Context) error {
+	var lists sync.WaitGroup
+	defer lists.Wait()
+	lists.Go(func() { v.lists.run(ctx) })
 	v.keys.run(ctx)
 	return nil
 }

@@ -55,25 +55,33 @@ func (s *statusList) check(index int) error {
 	return nil
 }
 
-// fetchList fetches a list and believes it, if it is one of the issuer's, of this time.
+// fetchList fetches a list and believes it, if it is one of the issuer's, of this time. Its error wraps
+// nothing: a fault of the list is no fault of the context, and must not be taken for one.
 func (v *Verifier) fetchList(ctx context.Context, uri string) (*statusList, error) {
 	token, err := v.download(ctx, uri)
+	if err == nil {
+		var read *statusList
+		if read, err = v.believeList(ctx, uri, token); err == nil {
+			return read, nil
+		}
+	}
+	return nil, errors.New("status list: " + err.Error())
+}
+
+func (v *Verifier) believeList(ctx context.Context, uri, token string) (*statusList, error) {
+	t, err := parse(token, maxListToken)
 	if err != nil {
 		return nil, err
 	}
-	t, err := parse(token, maxListToken)
-	if err == nil {
-		err = checkHeader(t.header, []string{listTyp})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+	if err := checkHeader(t.header, []string{listTyp}); err != nil {
+		return nil, err
 	}
 	key, err := v.keys.key(ctx, t.header.KeyID, t.header.Algorithm)
 	if err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	}
 	if !verifySignature(t.header.Algorithm, key.public, t.input, t.signature) {
-		return nil, errors.New("status list: its signature does not verify")
+		return nil, errors.New("its signature does not verify")
 	}
 	return v.readList(t.payload, uri)
 }
@@ -81,19 +89,19 @@ func (v *Verifier) fetchList(ctx context.Context, uri string) (*statusList, erro
 func (v *Verifier) download(ctx context.Context, uri string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
 	if err != nil {
-		return "", fmt.Errorf("fetch status list: %w", err)
+		return "", err
 	}
 	req.Header.Set("Accept", "application/"+listTyp)
 	resp, err := v.client.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("fetch status list: %w", err)
+		return "", err
 	}
 	body, err := jwks.ReadBody(resp, maxListToken)
 	if err != nil {
-		return "", fmt.Errorf("fetch status list: %w", err)
+		return "", err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("fetch status list: status %d", resp.StatusCode)
+		return "", fmt.Errorf("status %d", resp.StatusCode)
 	}
 	return string(body), nil
 }
@@ -102,11 +110,11 @@ func (v *Verifier) download(ctx context.Context, uri string) (string, error) {
 func (v *Verifier) readList(part, uri string) (*statusList, error) {
 	payload, err := decode(part)
 	if err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	}
 	var claims map[string]any
 	if err := unmarshal(payload, &claims); err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	}
 	r := reader{members: claims}
 	read := &statusList{issued: r.needInstant("iat"), expires: r.needInstant("exp"), ttl: defaultTTL}
@@ -118,13 +126,13 @@ func (v *Verifier) readList(part, uri string) (*statusList, error) {
 	r.adopt(in.err)
 	switch iss, sub := r.text("iss"), r.need("sub"); {
 	case r.err != nil:
-		return nil, fmt.Errorf("status list: %w", r.err)
+		return nil, r.err
 	case sub != uri || iss != "" && iss != v.issuer:
-		return nil, errors.New("status list: it is another one than was asked for")
+		return nil, errors.New("it is another one than was asked for")
 	case read.issued.After(v.now().Add(v.leeway)) || !v.now().Before(read.expires):
-		return nil, errors.New("status list: it is not of this time")
+		return nil, errors.New("it is not of this time")
 	case !slices.Contains([]float64{1, 2, 4, 8}, bits):
-		return nil, errors.New("status list: bits is none of 1, 2, 4 and 8")
+		return nil, errors.New("bits is none of 1, 2, 4 and 8")
 	}
 	read.bits = int(bits)
 	read.statuses, err = unpack(packed, maxPlaces*read.bits/8)
@@ -135,21 +143,21 @@ func (v *Verifier) readList(part, uri string) (*statusList, error) {
 func unpack(packed string, limit int) ([]byte, error) {
 	raw, err := decode(packed)
 	if err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	}
 	in := bytes.NewReader(raw)
 	unpacked, err := zlib.NewReader(in)
 	if err != nil {
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	}
 	all, err := io.ReadAll(io.LimitReader(unpacked, int64(limit)+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("status list: %w", err)
+		return nil, err
 	case len(all) > limit:
-		return nil, fmt.Errorf("status list: it holds more than %d bytes", limit)
+		return nil, fmt.Errorf("it holds more than %d bytes", limit)
 	case in.Len() > 0:
-		return nil, errors.New("status list: something follows it")
+		return nil, errors.New("something follows it")
 	}
 	return all, nil
 }

@@ -15,7 +15,9 @@ import (
 // vectors is testdata/vectors.json, as docs/verify-elsewhere.md explains it.
 type vectors struct {
 	KeySets map[string]json.RawMessage `json:"key_sets"`
-	Vectors []vector                   `json:"vectors"`
+	// Lists are by name what is served, by address.
+	Lists   map[string]map[string]string `json:"status_lists"`
+	Vectors []vector                     `json:"vectors"`
 }
 
 type vector struct {
@@ -25,6 +27,7 @@ type vector struct {
 	Audience string        `json:"audience"`
 	Options  vectorOptions `json:"options"`
 	KeySet   *string       `json:"key_set"`
+	Lists    *string       `json:"status_lists"`
 	Token    string        `json:"token"`
 	Verdict  string        `json:"verdict"`
 	Reason   verify.Reason `json:"reason"`
@@ -34,6 +37,9 @@ type vectorOptions struct {
 	Leeway         *int64   `json:"leeway"`
 	RequiredScopes []string `json:"required_scopes"`
 	AllowTyp       []string `json:"allow_typ"`
+	RequireStatus  bool     `json:"require_status"`
+	WithoutStatus  string   `json:"without_status"`
+	MaxStatusAge   int64    `json:"max_status_age"`
 }
 
 func (o vectorOptions) options() []verify.Option {
@@ -41,7 +47,13 @@ func (o vectorOptions) options() []verify.Option {
 	if o.Leeway != nil {
 		options = append(options, verify.WithLeeway(time.Duration(*o.Leeway)*time.Second))
 	}
-	return options
+	if o.RequireStatus {
+		options = append(options, verify.RequireStatus())
+	}
+	if o.WithoutStatus == "accept" {
+		options = append(options, verify.AcceptUnknownStatus())
+	}
+	return append(options, verify.MaxStatusAge(time.Duration(o.MaxStatusAge)*time.Second))
 }
 
 // publisher returns the issuer of a vector's world: what is not there cannot be had.
@@ -50,6 +62,11 @@ func (v vector) publisher(t *testing.T, all vectors) *issuer {
 	i.answers[keysPath] = "<html>"
 	if v.KeySet != nil {
 		i.answers[keysPath] = string(all.KeySets[*v.KeySet])
+	}
+	if v.Lists != nil {
+		for uri, list := range all.Lists[*v.Lists] {
+			i.answers[strings.TrimPrefix(uri, v.Issuer)] = list
+		}
 	}
 	return i
 }
@@ -67,9 +84,6 @@ func TestEveryConformanceVector(t *testing.T) {
 		t.Errorf("%d vectors, want at least 100", len(all.Vectors))
 	}
 	for _, vector := range all.Vectors {
-		if strings.HasPrefix(vector.Name, "status: ") {
-			continue // this package reads no status lists yet; verify/node does
-		}
 		t.Run(vector.Name, func(t *testing.T) {
 			options := append(vector.Options.options(), verify.WithClock(func() time.Time { return time.Unix(vector.Now, 0) }),
 				verify.WithHTTPClient(&http.Client{Transport: vector.publisher(t, all)}))

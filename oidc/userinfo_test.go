@@ -77,6 +77,11 @@ func TestUserinfoOfAnotherPersonIsRejected(t *testing.T) {
 func TestUserinfoThatDoesNotComeIsAnOutage(t *testing.T) {
 	for name, page := range map[string]http.HandlerFunc{
 		"status 500": status(500), "status 401": status(401), "50 MB": flood,
+		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte(`{"sub":"u-81"}`))
+		},
 		"redirect to another host": http.RedirectHandler("http://localhost:1/", http.StatusFound).ServeHTTP,
 	} {
 		p := newIDP(t)

@@ -111,6 +111,22 @@ func TestHarmlessDifferencesAreAccepted(t *testing.T) {
 }
 
 // To a rule, has(claims.email) must mean that there is one.
+// A token is that of the client it was issued to, whoever else it is for (OIDC Core 1.0 §2, azp).
+func TestTheAuthorizedPartyIsTheClient(t *testing.T) {
+	p, c := newIDP(t), newClock()
+	g := newGate(t, p, c)
+	for want, change := range map[string]func(*forgery){
+		shop:       func(*forgery) {},
+		"shop-ios": func(f *forgery) { f.payload["aud"], f.payload["azp"] = []string{shop, "shop-ios"}, "shop-ios" },
+	} {
+		f := p.goodToken()
+		change(f)
+		if who, err := g.Verify(t.Context(), f.sign(t), terms()); err != nil || who.Client != want {
+			t.Errorf("got client %q, %v, want %q", who.Client, err, want)
+		}
+	}
+}
+
 func TestNullIsNoClaim(t *testing.T) {
 	p, c := newIDP(t), newClock()
 	f := p.goodToken()

@@ -63,7 +63,7 @@ async function load(issuer, fetcher) {
   const metadata = parseObject(await get(fetcher, `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`, maxMetadata));
   if (metadata.issuer !== issuer) throw new Error('metadata of another issuer');
   const uri = new URL(metadata.jwks_uri);
-  if (uri.origin !== origin || uri.username || uri.password) throw new Error('jwks_uri is not of the issuer\'s origin');
+  if (uri.origin !== origin) throw new Error('jwks_uri is not of the issuer\'s origin');
   return readKeySet(await get(fetcher, uri.href, maxKeySet));
 }
 

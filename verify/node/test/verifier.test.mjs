@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { RejectedError, UnavailableError, Verifier } from '../src/verifier.mjs';
 import { AUDIENCE, ISSUER, LIST } from '../vectors/cases.mjs';
@@ -8,6 +9,8 @@ const hour = 3600;
 const rejected = (reason) => (err) => err instanceof RejectedError && err.reason === reason;
 const unavailable = (err) => err instanceof UnavailableError;
 const keys = '/jwks.json';
+
+const publishedKeys = (issuer) => JSON.parse(issuer.document(`${ISSUER}/.well-known/jwks.json`)).keys;
 
 /** Verifies until what is fetched in the background has come, and the context is rejected. */
 async function rejectedSoon(verifier, token, reason) {
@@ -140,6 +143,36 @@ test('exp of a list ends it, whatever its ttl says', async () => {
   await assert.rejects(verifier.verify(token), unavailable);
 });
 
+test('a list that has expired does not take the place of one that has not', async () => {
+  const issuer = new Issuer();
+  const verifier = issuer.verifier();
+  await verifier.verify(await issuer.context(inList(6)));
+  issuer.listLife = -1;
+  issuer.seconds += 60;
+  await verifier.verify(await issuer.context(inList(6)));
+});
+
+test('no redirect is followed', async (t) => {
+  const server = createServer((req, res) => {
+    const document = JSON.stringify({ issuer, jwks_uri: `${issuer}/keys`, keys: publishedKeys(new Issuer()) });
+    res.setHeader('Connection', 'close');
+    if (req.url === '/elsewhere') res.end(document);
+    else res.writeHead(302, { Location: '/elsewhere' }).end();
+  });
+  t.after(() => server.close());
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const verifier = new Verifier({ issuer, audience: AUDIENCE });
+  await assert.rejects(verifier.verify(await new Issuer().context({ iss: issuer })), unavailable);
+});
+
+test('the name of a list is no path', async () => {
+  const issuer = new Issuer();
+  for (const name of ['.', '..']) {
+    await assert.rejects(issuer.verifier().verify(await issuer.context(inList(6, `${ISSUER}/status/${name}`))), rejected('claim_invalid'));
+  }
+});
+
 test('a list that is too old for the service is as good as none', async () => {
   const issuer = new Issuer();
   const verifier = issuer.verifier({ maxStatusAge: 600 });
@@ -195,6 +228,7 @@ test('a document that is too long, or another issuer\'s, is not believed', async
     [metadata, JSON.stringify({ issuer: 'https://evil.example', jwks_uri: ISSUER })],
     [metadata, JSON.stringify({ issuer: ISSUER, jwks_uri: 'https://evil.example/keys' })],
     [`${ISSUER}/.well-known/jwks.json`, good.document(`${ISSUER}/.well-known/jwks.json`) + space(512 << 10)],
+    [`${ISSUER}/.well-known/jwks.json`, JSON.stringify({ keys: [...publishedKeys(good), ...Array(99).fill({ kty: 'none' })] })],
     [LIST, (await good.list(LIST)) + space(1 << 20)],
   ]) {
     const issuer = new Issuer();

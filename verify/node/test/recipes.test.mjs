@@ -1,0 +1,128 @@
+// Runs the recipes of docs/verify-elsewhere.md as they are printed there.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { CompactSign } from 'jose';
+import { claims } from '../vectors/cases.mjs';
+
+const run = promisify(execFile);
+const guide = readFileSync(new URL('../../../docs/verify-elsewhere.md', import.meta.url), 'utf8');
+const { keys } = JSON.parse(readFileSync(new URL('../vectors/test-keys.json', import.meta.url)));
+const published = ['es256', 'es384', 'eddsa', 'ps256', 'rs256'];
+const folder = mkdtempSync(join(tmpdir(), 'recipes-'));
+let server, issuer;
+
+before(async () => {
+  symlinkSync(new URL('../node_modules', import.meta.url).pathname, join(folder, 'node_modules'));
+  for (const name of ['verify.mjs', 'verify.py', 'envoy.yaml', 'istio.yaml']) writeFileSync(join(folder, name), recipe(name));
+  server = createServer((_, res) => res.end(JSON.stringify({ keys: published.map(publicHalf) })));
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  issuer = `http://127.0.0.1:${server.address().port}`;
+});
+
+after(() => {
+  server.closeAllConnections();
+  server.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** The block of the guide that begins with a comment of that name. */
+function recipe(name) {
+  const found = [...guide.matchAll(/^```\w+\n(.*?)^```/gms)].filter(([, text]) => new RegExp(`^(//|#) ${name}\\b`).test(text));
+  assert.equal(found.length, 1, name);
+  return found[0][1];
+}
+
+function publicHalf(name) {
+  const { d, p, q, dp, dq, qi, ...open } = keys[name];
+  return open;
+}
+
+function context(change = {}, { key = 'es256', header = {} } = {}) {
+  const now = Math.floor(Date.now() / 1000);
+  const payload = JSON.stringify({ ...claims, iss: issuer, iat: now, exp: now + 600, ...change });
+  return new CompactSign(Buffer.from(payload)).setProtectedHeader({ alg: keys[key].alg, kid: keys[key].kid, typ: 'at+jwt', ...header })
+    .sign(createPrivateKey({ key: keys[key], format: 'jwk' }));
+}
+
+const encode = (object) => Buffer.from(JSON.stringify(object)).toString('base64url');
+
+/** Contexts by name, and whether a recipe must accept them. */
+async function contexts() {
+  const good = await Promise.all(published.map(async (key) => [key, await context({}, { key }), true]));
+  const [, payload] = good[0][1].split('.');
+  return [
+    ...good,
+    ['audience in a list', await context({ aud: ['x', claims.aud] }), true],
+    ['of a session that ended: known to pass', await context({ status: { status_list: { idx: 7, uri: `${issuer}/status/list-1` } } }), true],
+    ['chat version 2: known to pass', await context({ chat: { ver: 2, app: 'support' } }), true],
+    ['expired', await context({ exp: claims.exp }), false],
+    ['not yet valid', await context({ nbf: Math.floor(Date.now() / 1000) + 600 }), false],
+    ['another issuer', await context({ iss: 'https://evil.example' }), false],
+    ['another audience', await context({ aud: 'https://other.example.com' }), false],
+    ['no sub', await context({ sub: undefined }), false],
+    ['no chat', await context({ chat: undefined }), false],
+    ['scope missing', await context({ scope: 'chat:write' }), false],
+    ['an ID token', await context({}, { header: { typ: 'JWT' } }), false],
+    ['signed by a stranger', await context({}, { key: 'stranger' }), false],
+    ['kid of nobody', await context({}, { header: { kid: 'nobody' } }), false],
+    ['alg none', `${encode({ alg: 'none', kid: 'test-es256', typ: 'at+jwt' })}.${payload}.`, false],
+    ['key of another algorithm', await context({}, { key: 'ps256', header: { alg: 'RS256' } }), false],
+    ['nonsense', 'a.b.c', false],
+  ];
+}
+
+async function judged(command, args) {
+  const all = await contexts();
+  const { stdout } = await run(command, [...args, issuer, claims.aud, JSON.stringify(all.map(([, token]) => token))], { cwd: folder });
+  const verdicts = JSON.parse(stdout);
+  assert.deepEqual(all.map(([name], i) => [name, verdicts[i]]), all.map(([name, , accepted]) => [name, accepted]));
+}
+
+test('Node.js with jose alone', async () => {
+  writeFileSync(join(folder, 'run.mjs'), `
+    import { verifier } from './verify.mjs';
+    const [issuer, audience, tokens] = process.argv.slice(2);
+    const verify = verifier(issuer, audience);
+    const verdicts = [];
+    for (const token of JSON.parse(tokens)) verdicts.push(await verify(token, 'chat:read').then(() => true, () => false));
+    console.log(JSON.stringify(verdicts));
+  `);
+  await judged(process.execPath, ['run.mjs']);
+});
+
+test('Python with PyJWT', async () => {
+  writeFileSync(join(folder, 'run.py'), `
+import json, sys
+import jwt
+from verify import Verifier
+
+verifier = Verifier(*sys.argv[1:3])
+
+def accepted(token):
+    try:
+        verifier.verify(token, "chat:read")
+        return True
+    except jwt.PyJWTError:
+        return False
+
+print(json.dumps([accepted(token) for token in json.loads(sys.argv[3])]))
+`);
+  await judged('/usr/bin/python3', ['run.py']);
+});
+
+test('Envoy and Istio are YAML, and name the same issuer and audience', async () => {
+  const script = 'import json, sys, yaml; print(json.dumps([list(yaml.safe_load_all(open(f))) for f in sys.argv[1:]]))';
+  const { stdout } = await run('/usr/bin/python3', ['-c', script, join(folder, 'envoy.yaml'), join(folder, 'istio.yaml')]);
+  const [[envoy], [authentication, policy]] = JSON.parse(stdout);
+  for (const { issuer: named, audiences } of [envoy.http_filters[0].typed_config.providers.chatpass, authentication.spec.jwtRules[0]]) {
+    assert.deepEqual([named, audiences], [claims.iss, [claims.aud]]);
+  }
+  assert.equal(policy.kind, 'AuthorizationPolicy');
+});

@@ -37,6 +37,22 @@ func (c claims) ambiguous() string {
 	return ""
 }
 
+// accessToken names the claim by which the payload shows itself to be that of an access token; empty if
+// none does. Such tokens come from the same issuer, signed with the same keys and without a type: Entra and
+// Okta list in `scp` what they are good for, Cognito says `token_use`, and RFC 9068 §2.2 has `scope` beside
+// `client_id`.
+func (c claims) accessToken() string {
+	switch use := c["token_use"]; {
+	case c["scp"] != nil:
+		return "scp"
+	case use != nil && use != "id":
+		return "token_use"
+	case c["scope"] != nil && (c["client_id"] != nil || c["cid"] != nil):
+		return "scope"
+	}
+	return ""
+}
+
 func isLower(name string) bool {
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf || name[i] >= 'A' && name[i] <= 'Z' {

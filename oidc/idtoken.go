@@ -59,6 +59,9 @@ func (t token) checkKind() error {
 	if slices.Contains([]string{"bearer", "dpop", "refresh", "offline", "logout"}, strings.ToLower(kind)) {
 		return identity.Reject(identity.NotAnIDToken, "a claim typ of "+clip(kind), "an ID token")
 	}
+	if sign := t.claims.accessToken(); sign != "" {
+		return identity.Reject(identity.NotAnIDToken, "a claim "+sign+", as in an access token", "an ID token")
+	}
 	return nil
 }
 

@@ -87,6 +87,8 @@ func TestHarmlessDifferencesAreAccepted(t *testing.T) {
 		"expired within the skew":      func(f *forgery) { f.payload["exp"] = start().Unix() - 59 },
 		"issued ahead within the skew": func(f *forgery) { f.payload["iat"] = start().Unix() + 60 },
 		"nbf ahead within the skew":    func(f *forgery) { f.payload["nbf"] = start().Unix() + 60 },
+		"token_use id":                 func(f *forgery) { f.payload["token_use"] = "id" },
+		"a scope for the app's rules":  func(f *forgery) { f.payload["scope"] = "chat" },
 		"a claim typ of ID":            func(f *forgery) { f.payload["typ"] = "ID" },
 		"nonce of whoever signed in":   func(f *forgery) { f.payload["nonce"] = "n" },
 		"a subject of 255":             func(f *forgery) { f.payload["sub"] = strings.Repeat("a", 255) },

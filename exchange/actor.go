@@ -49,8 +49,8 @@ func (a *actor) depth() int {
 	return 1 + a.Through.depth()
 }
 
-// checkActor finds who acts for the subject. Another client that carries a context on acts through
-// whoever acted before; a person who shows an actor token acts through all of them.
+// checkActor finds who acts for the subject. Another client that carries a context on acts through whoever
+// acted before; a person who shows an actor token acts through all of them.
 func (e *evaluation) checkActor(ctx context.Context) error {
 	if err := actsItself(e.subject.identity, "subject"); err != nil {
 		return err
@@ -59,7 +59,9 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 		e.actor = from.Actor
 		if from.Client != e.client.ID {
 			names := map[string]any{"iss": e.cfg.Issuer, "sub": e.client.ID, "client_id": e.client.ID}
-			if err := e.act(actor{Client: e.client.ID}, names); err != nil {
+			next := actor{Client: e.client.ID, Through: e.actor}
+			e.asking = &next
+			if err := e.act(next, names); err != nil {
 				return err
 			}
 		}
@@ -71,6 +73,8 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	next := actor{Issuer: who.Issuer, Subject: who.UpstreamSubject, Through: e.actor}
+	e.asking = &next
 	if err := actsItself(who, "actor"); err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	e.most.lifetime = min(e.most.lifetime, rule.Lifetime)
 	names := maps.Clone(who.Claims)
 	names["iss"], names["sub"], names["client_id"] = who.Issuer, who.UpstreamSubject, who.Client
-	return e.act(actor{Issuer: who.Issuer, Subject: who.UpstreamSubject}, names)
+	return e.act(next, names)
 }
 
 // actsItself refuses the person of an upstream token in whose name somebody else acts already, as the
@@ -94,6 +98,17 @@ func actsItself(who identity.Identity, token string) error {
 	}
 	return Refuse(identity.ActorNotAllowed, "the "+token+" token says by act that somebody else acts for its person: let the actor show an ID token of their own as actor_token").
 		Measured("a claim act in the "+token+" token", "a token of the person alone")
+}
+
+// nameParties writes down who asked to act for whom, also when the answer is no.
+func (e *evaluation) nameParties(ctx context.Context) {
+	if e.asking == nil || e.record.Subject != "" {
+		return
+	}
+	if salt, err := e.salt(ctx, e.client.App); err == nil { // else the line says less
+		e.record.Subject = pseudonym(salt, "audit", e.subject.identity.UpstreamSubject)
+		e.record.Actor = actors(e.asking, salt)
+	}
 }
 
 // checkMayDelegate refuses an actor token that nobody could use, before any token is looked at.
@@ -169,7 +184,6 @@ func (e *evaluation) act(next actor, names map[string]any) error {
 		return Refuse(identity.ActorNotAllowed, "the subject token's may_act names somebody else").
 			Measured("an actor that may_act does not name", "the actor of may_act")
 	}
-	next.Through = e.actor
 	if depth := next.depth(); depth > maxActors {
 		return identity.Reject(identity.ActorTooDeep, strconv.Itoa(depth)+" actors", "at most "+strconv.Itoa(maxActors))
 	}
@@ -199,9 +213,9 @@ func mayAct(named any, issuer string, actor map[string]any) bool {
 }
 
 // actors is the chain in words for the audit line: people by their issuer and an HMAC, clients by id.
-func (e *evaluation) actors(salt []byte) string {
+func actors(chain *actor, salt []byte) string {
 	var names []string
-	for a := e.actor; a != nil; a = a.Through {
+	for a := chain; a != nil; a = a.Through {
 		if a.Client != "" {
 			names = append(names, "client "+a.Client)
 			continue

@@ -66,32 +66,33 @@ func TestDelegationIsHeldAgainstTheRules(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*house, *exchange.Request)
 		want   identity.Code
+		named  bool // both are known, and written down
 	}{
-		"page": {func(_ *house, r *exchange.Request) { r.Credentials = ask().Credentials }, identity.ActorNotAllowed},
+		"page": {func(_ *house, r *exchange.Request) { r.Credentials = ask().Credentials }, identity.ActorNotAllowed, false},
 		"native app": {func(_ *house, r *exchange.Request) {
 			r.Credentials = exchange.Credentials{ClientID: "ios"}
-		}, identity.ActorNotAllowed},
-		"app without rules": {func(_ *house, r *exchange.Request) { r.Credentials = backend("sales-back") }, identity.ActorNotAllowed},
+		}, identity.ActorNotAllowed, false},
+		"app without rules": {func(_ *house, r *exchange.Request) { r.Credentials = backend("sales-back") }, identity.ActorNotAllowed, false},
 		"context as actor token": {func(_ *house, r *exchange.Request) {
 			r.ActorTokenType = exchange.AccessToken
-		}, identity.UnsupportedTokenType},
-		"forged actor token":                   {func(_ *house, r *exchange.Request) { r.ActorToken = "forged" }, identity.ActorTokenRejected},
-		"customer as actor":                    {func(_ *house, r *exchange.Request) { r.ActorToken = r.SubjectToken }, identity.ActorTokenRejected},
-		"actor of another client":              {agent(func(who *identity.Identity) { who.Client = "hr-tool" }), identity.ActorTokenRejected},
-		"rule says no":                         {agent(func(who *identity.Identity) { who.Claims["groups"] = []any{"visitors"} }), identity.ActorNotAllowed},
-		"rule of the other client says no":     {agent(func(who *identity.Identity) { who.Client = "phone-desk" }), identity.ActorNotAllowed},
-		"rule cannot be asked":                 {agent(func(who *identity.Identity) { delete(who.Claims, "groups") }), identity.ActorNotAllowed},
-		"scope beyond the rule":                {func(_ *house, r *exchange.Request) { r.Scope = []string{"chat:write"} }, identity.ActorWider},
-		"scope beyond the app":                 {func(_ *house, r *exchange.Request) { r.Scope = []string{"root"} }, identity.ScopeNotAllowed},
-		"forged subject token":                 {func(_ *house, r *exchange.Request) { r.SubjectToken = "forged" }, identity.SignatureInvalid},
-		"agent as subject":                     {func(_ *house, r *exchange.Request) { r.SubjectToken = "agent.id.token" }, identity.AudienceMismatch},
-		"may_act of another":                   {mayAct(map[string]any{"sub": "carol@desk", "iss": "https://desk"}), identity.ActorNotAllowed},
-		"may_act of another issuer":            {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://idp"}), identity.ActorNotAllowed},
-		"may_act without issuer":               {mayAct(map[string]any{"sub": "bob@desk"}), identity.ActorNotAllowed},
-		"may_act of nobody":                    {mayAct(map[string]any{"iss": "https://desk"}), identity.ActorNotAllowed},
-		"may_act that is text":                 {mayAct("bob@desk"), identity.ActorNotAllowed},
-		"may_act with more than the actor has": {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://desk", "email": "b@x"}), identity.ActorNotAllowed},
-		"may_act with a list":                  {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://desk", "groups": []any{"agents"}}), identity.ActorNotAllowed},
+		}, identity.UnsupportedTokenType, false},
+		"forged actor token":                   {func(_ *house, r *exchange.Request) { r.ActorToken = "forged" }, identity.ActorTokenRejected, false},
+		"customer as actor":                    {func(_ *house, r *exchange.Request) { r.ActorToken = r.SubjectToken }, identity.ActorTokenRejected, false},
+		"actor of another client":              {agent(func(who *identity.Identity) { who.Client = "hr-tool" }), identity.ActorTokenRejected, false},
+		"rule says no":                         {agent(func(who *identity.Identity) { who.Claims["groups"] = []any{"visitors"} }), identity.ActorNotAllowed, true},
+		"rule of the other client says no":     {agent(func(who *identity.Identity) { who.Client = "phone-desk" }), identity.ActorNotAllowed, true},
+		"rule cannot be asked":                 {agent(func(who *identity.Identity) { delete(who.Claims, "groups") }), identity.ActorNotAllowed, true},
+		"scope beyond the rule":                {func(_ *house, r *exchange.Request) { r.Scope = []string{"chat:write"} }, identity.ActorWider, true},
+		"scope beyond the app":                 {func(_ *house, r *exchange.Request) { r.Scope = []string{"root"} }, identity.ScopeNotAllowed, false},
+		"forged subject token":                 {func(_ *house, r *exchange.Request) { r.SubjectToken = "forged" }, identity.SignatureInvalid, false},
+		"agent as subject":                     {func(_ *house, r *exchange.Request) { r.SubjectToken = "agent.id.token" }, identity.AudienceMismatch, false},
+		"may_act of another":                   {mayAct(map[string]any{"sub": "carol@desk", "iss": "https://desk"}), identity.ActorNotAllowed, true},
+		"may_act of another issuer":            {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://idp"}), identity.ActorNotAllowed, true},
+		"may_act without issuer":               {mayAct(map[string]any{"sub": "bob@desk"}), identity.ActorNotAllowed, true},
+		"may_act of nobody":                    {mayAct(map[string]any{"iss": "https://desk"}), identity.ActorNotAllowed, true},
+		"may_act that is text":                 {mayAct("bob@desk"), identity.ActorNotAllowed, true},
+		"may_act with more than the actor has": {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://desk", "email": "b@x"}), identity.ActorNotAllowed, true},
+		"may_act with a list":                  {mayAct(map[string]any{"sub": "bob@desk", "iss": "https://desk", "groups": []any{"agents"}}), identity.ActorNotAllowed, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
@@ -104,6 +105,10 @@ func TestDelegationIsHeldAgainstTheRules(t *testing.T) {
 			wantRefusal(t, err, c.want)
 			if got.Token != "" {
 				t.Error("a refusal came with a token")
+			}
+			last := h.audit[len(h.audit)-1]
+			if (last.Subject != "" && last.Actor != "") != c.named {
+				t.Errorf("the audit line names subject %q and actor %q", last.Subject, last.Actor)
 			}
 		})
 	}

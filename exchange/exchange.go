@@ -197,6 +197,7 @@ type evaluation struct {
 	scope    []string
 	subject  subject
 	actor    *actor // who acts for the subject; nil: nobody
+	asking   *actor // who has asked to, through whom
 	customer string
 	claims   map[string]any
 }
@@ -264,6 +265,7 @@ func (e *evaluation) conclude(ctx context.Context, err error) error {
 		e.record.Outcome = decision.Issued
 		return nil
 	}
+	e.nameParties(ctx)
 	err = asRefusal(err)
 	refusal, ok := errors.AsType[*Error](err)
 	if !ok && errors.Is(ctx.Err(), context.Canceled) { // whatever could not be asked, nobody waits for it

@@ -136,7 +136,7 @@ func (e *evaluation) checkCustomer(ctx context.Context) error {
 		return fmt.Errorf("read salt: %w", err)
 	}
 	e.record.Subject = pseudonym(salt, "audit", e.subject.identity.UpstreamSubject)
-	e.record.Actor = e.actors(salt)
+	e.record.Actor = actors(e.actor, salt)
 	if e.customer, err = e.customerID(ctx, salt); err != nil {
 		return err
 	}

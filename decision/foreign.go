@@ -20,7 +20,7 @@ const (
 
 // Clip makes a string from outside safe to keep and to show: printable, cut to 64 bytes, and of a JWT
 // that somebody put into the wrong place no more than its size.
-func Clip(s string) string { return tame(withoutTokens(s), foreignLimit) }
+func Clip(s string) string { return tame(WithoutTokens(s), foreignLimit) }
 
 // Name is [Clip] for a name that is none of ours. It may be a secret in the wrong place: what does not
 // look like something that people call a program is told by its size.
@@ -55,8 +55,8 @@ func isName(s string) bool {
 // tokenStart is what every JWT begins with: the base64url of {" (RFC 7515 §3.1).
 const tokenStart = "eyJ"
 
-// withoutTokens puts the size in the place of every JWT.
-func withoutTokens(s string) string {
+// WithoutTokens puts the size in the place of every JWT, or piece of one, that a text holds.
+func WithoutTokens(s string) string {
 	var safe strings.Builder
 	for {
 		begin := strings.Index(s, tokenStart)

@@ -286,12 +286,17 @@ func TestNothingPersonalIsKept(t *testing.T) {
 		{"exp": "canary"},
 		{"iss": nil},
 		{"name": nil},
+		{"iss": h.values["ada"]},
+		{"aud": h.values["ada"]},
+		{"azp": h.values["ada"]},
+		{"typ": h.values["ada"]},
 	} {
 		claims := maps.Clone(person)
 		maps.Copy(claims, change)
 		h.exchange(token(h.issuer.idToken(t, claims)))
 		h.exchange(url.Values{"subject_token": {h.issuer.idToken(t, claims)}, "client_id": {"back"}})
 	}
+	h.exchange(token(withKID(h.values["ada"], h.values["ada"])))
 	for _, change := range []url.Values{
 		{"client_secret": {"canary-secret"}},
 		{"actor_token": {"canary.canary.canary"}},

@@ -52,7 +52,7 @@ func (a *actor) depth() int {
 // checkActor finds who acts for the subject. Another client that carries a context on acts through whoever
 // acted before; a person who shows an actor token acts through all of them.
 func (e *evaluation) checkActor(ctx context.Context) error {
-	if err := actsItself(e.subject.identity, "subject"); err != nil {
+	if err := ActsItself(e.subject.identity, "subject"); err != nil {
 		return err
 	}
 	if from := e.subject.from; from != nil {
@@ -75,7 +75,7 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	}
 	next := actor{Issuer: who.Issuer, Subject: who.UpstreamSubject, Through: e.actor}
 	e.asking = &next
-	if err := actsItself(who, "actor"); err != nil {
+	if err := ActsItself(who, "actor"); err != nil {
 		return err
 	}
 	rule, err := e.findRule(ctx, who)
@@ -89,10 +89,10 @@ func (e *evaluation) checkActor(ctx context.Context) error {
 	return e.act(next, names)
 }
 
-// actsItself refuses the person of an upstream token in whose name somebody else acts already, as the
+// ActsItself refuses the person of an upstream token in whose name somebody else acts already, as the
 // issuer says by `act` (RFC 8693 §4.1). To leave that out would hide who acts; to carry it on would let
 // somebody act whom no rule of the app has seen.
-func actsItself(who identity.Identity, token string) error {
+func ActsItself(who identity.Identity, token string) error {
 	if who.Claims["act"] == nil {
 		return nil
 	}

@@ -246,6 +246,9 @@ func (r *rehearsal) evaluate(ctx context.Context, c exchange.Client, t *trial) e
 		return err
 	}
 	t.IDP = who.IDP
+	if err := exchange.ActsItself(who, "subject"); err != nil {
+		return err
+	}
 	in := input(who, c)
 	if err := c.App.Rules.Admit(ctx, in); err != nil {
 		return err

@@ -43,10 +43,10 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "The description names the parameter. Empty counts as missing.",
 	},
 	identity.UnsupportedTokenType: {
-		Check: "token type", Meaning: "The declared type of the subject token, or the type asked for, is not one this endpoint trades.",
+		Check: "token type", Meaning: "The declared type of a token, or the type asked for, is not one this endpoint trades, or a context to be revoked was narrowed or delegated.",
 		Usual:  "An access token of the identity provider sent where the ID token belongs.",
-		likely: "The client sent {measured}: an access token of the identity provider in place of its ID token, perhaps.",
-		Remedy: "Send the ID token as `urn:ietf:params:oauth:token-type:id_token`, one of our contexts as `urn:ietf:params:oauth:token-type:access_token`, and ask for an access token or a JWT. Revocation takes the context that a session issued, none that was narrowed or delegated.",
+		likely: "The client sent {measured}, where {required} is taken.",
+		Remedy: "Send the ID token as `urn:ietf:params:oauth:token-type:id_token`, one of our contexts as `urn:ietf:params:oauth:token-type:access_token`, an actor's token as an ID token, and ask for an access token or a JWT. Revocation takes the context that a session issued, none that was narrowed or delegated.",
 	},
 	identity.TooLarge: {
 		Check: "size", Meaning: "The body exceeds 64 KiB or a token 16 KiB.",
@@ -54,10 +54,10 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Have the issuer put fewer claims into the ID token.",
 	},
 	identity.OriginNotAllowed: {
-		Check: "origin", Meaning: "The page's origin is not registered for this client, or a client that is no page sent one.",
-		Usual:  "`www.` missing or superfluous, `http` for `https`, a port.",
-		likely: "The page calls from {measured}, where {required} is let in: look for `www.`, `http` for `https`, a port.",
-		Remedy: "Add the exact origin to the app's `origins`; use a client of type `native` for an app.",
+		Check: "origin", Meaning: "The page's origin is not registered for this client, a browser client sent none, or a client that is no page sent one.",
+		Usual:  "`www.` missing or superfluous, `http` for `https`, a port; a backend or a script that uses a browser client.",
+		likely: "The request came with {measured}, and is let in with {required}.",
+		Remedy: "Add a page's exact origin to the app's `origins`. What is no page has no origin: use a client of type `native` for an app, one of type `backend` for a server.",
 	},
 	identity.ClientUnknown: {
 		Check: "client", Meaning: "No client of this `client_id` is in the configuration.",
@@ -77,9 +77,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Send each parameter once. `audience` and `resource` alone may repeat.",
 	},
 	identity.ParameterUnsupported: {
-		Check: "parameters", Meaning: "A parameter that would change what is asked for is not supported, so the request is not guessed at.",
-		Usual: "`client_secret` in the body, `requested_subject`, an unregistered `return_to`.", likely: "The client asks for what is not done here: {measured}.",
-		Remedy: "Leave it out; the description names it.",
+		Check: "parameters", Meaning: "A parameter that would change what is asked for is not supported, or not with this value, so the request is not guessed at.",
+		Usual: "`client_secret` in the body, `requested_subject`, an unregistered `return_to`, a long `conversation`.", likely: "The client sent what is not taken here: {measured}.",
+		Remedy: "The description names it: leave it out, or send a value as the description says.",
 	},
 	identity.MalformedToken: {
 		Check: "token shape", Meaning: "The token is not a signed JWT in compact serialisation, three parts of base64url, or a member of its header or claims is not of the type that its standard gives it.",
@@ -98,8 +98,8 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.ClientMayNotExchange: {
 		Check: "accepts", Meaning: "The client may not exchange ID tokens of this issuer, may not revoke this token, or is of the wrong type for this endpoint.",
-		Usual: "A client without `accepts`.", likely: "Client {client} has {measured}.",
-		Remedy: "List the upstream client in the client's `accepts`.",
+		Usual: "A client without `accepts`; a token of another client that is to be revoked.", likely: "This is not for client {client} to do: {measured}, where it takes {required}.",
+		Remedy: "To exchange ID tokens, list the upstream client in the client's `accepts`. Revoke a context by the client that got it or a backend of its app, an ID token by a client that accepts it. A verifier introspects and does nothing else; browser clients alone sign people in here.",
 	},
 
 	identity.IssuerNotTrusted: {
@@ -136,10 +136,10 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Set both clocks by NTP; `clock_skew` may be up to 300 s.",
 	},
 	identity.AudienceMismatch: {
-		Check: "token audience", Meaning: "The token was issued to another client of the issuer, or the context is one of another app.",
-		Usual:  "An ID token of one application sent by another.",
-		likely: "The token was issued to another client of the same issuer: it is for {measured}, and {required} is accepted.",
-		Remedy: "List that upstream client in `accepts`, if it is meant to be trusted.",
+		Check: "token audience", Meaning: "The token was issued to another client of the issuer, does not say to which of several, or the context is one of another app.",
+		Usual:  "An ID token of one application sent by another; a context sent by another app's client.",
+		likely: "The token was made for somebody else, or does not say for whom: it has {measured}, where {required} is needed.",
+		Remedy: "Of an ID token, list in `accepts` every upstream client that it is for, if they are meant to be trusted; with several audiences it must name one as `azp`. Send a context by a client of its own app.",
 	},
 	identity.NonceMismatch: {
 		Check: "nonce", Meaning: "The ID token does not belong to this sign-in.",
@@ -147,7 +147,7 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Start the sign-in again.",
 	},
 	identity.TokenAlreadyUsed: {
-		Check: "single use", Meaning: "What may be used once was used before: a logout token, a sign-out ticket, an ID token at another app.",
+		Check: "single use", Meaning: "What may be used once was used before: a logout token, a sign-out ticket.",
 		Usual: "A delivery that was repeated.", likely: "It was delivered twice: {measured}.",
 		Remedy: "Nothing, if the first one succeeded; else make a new one.",
 	},
@@ -157,7 +157,7 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in again.",
 	},
 	identity.NotAnIDToken: {
-		Check: "token kind", Meaning: "The token is of another kind: an access token, a logout token, one of our own contexts.",
+		Check: "token kind", Meaning: "The token is of another kind: an access token, a logout token.",
 		Usual: "The wrong field of the issuer's token answer.", likely: "The client took the wrong field of the issuer's token answer: the token has {measured}.",
 		Remedy: "Send `id_token`.",
 	},
@@ -168,11 +168,11 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.ClaimMissing: {
 		Check: "token claims", Meaning: "A required claim is missing or empty, or names the person in more than 255 bytes.",
-		Usual: "An ID token without `sub` or `iat`; `subject_claim` names a claim the issuer does not send.", likely: "The issuer does not send what is needed: the token has {measured}.",
+		Usual: "An ID token without `sub` or `iat`; `subject_claim` names a claim the issuer does not send.", likely: "The issuer does not send what is needed: the token has {measured}, where {required} is needed.",
 		Remedy: "Compare the token with `subject_claim`, and have the issuer send what the ladder names.",
 	},
 	identity.HeaderUnsupported: {
-		Check: "token header", Meaning: "The token is encrypted, or marks a header as critical that is not supported.",
+		Check: "token header", Meaning: "The token is encrypted (five parts, RFC 7516 §3.1), or marks a header as critical that is not supported.",
 		Usual: "ID token encryption is switched on at the issuer.", likely: "ID token encryption or an extension is switched on at the issuer: the token has {measured}.",
 		Remedy: "Switch it off for this client: the connection is encrypted already.",
 	},
@@ -198,9 +198,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Compare the rule with what the issuer says of the person.",
 	},
 	identity.AudienceNotAllowed: {
-		Check: "audience", Meaning: "An audience or resource is not one of the app's, or not an absolute URI.",
-		Usual: "A URL with or without a trailing slash.", likely: "The client asked for {measured}, and app {app} has {required}: look for a trailing slash.",
-		Remedy: "Ask for one that `apps.*.audience` lists, as it stands there. None is half granted.",
+		Check: "audience", Meaning: "An audience or resource is not one of the app's, not one of the context that was presented, or not an absolute URI.",
+		Usual: "A URL with or without a trailing slash; a context that is to be narrowed to an audience it is not for.", likely: "The client asked for {measured}, where only {required} is allowed.",
+		Remedy: "Ask for one that `apps.*.audience` lists, as it stands there, and of a context for one that it has itself: for another one, exchange what the context came from. None is half granted.",
 	},
 	identity.ScopeNotAllowed: {
 		Check: "scope", Meaning: "None of the scopes asked for is one of the app's.",
@@ -239,8 +239,8 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in.",
 	},
 	identity.EndedByIssuer: {
-		Check: "session", Meaning: "The issuer ended the session (back-channel logout), or the token is older than the person's sign-out there.",
-		Usual: "The person signed out at the identity provider.", likely: "The person signed out at the identity provider {idp}: {measured}.",
+		Check: "session", Meaning: "The issuer ended the session (back-channel logout), or the token is older than a sign-out, a revocation or a logout token that ended its sign-in.",
+		Usual: "The person signed out, at the identity provider or here, or the app's backend revoked a session.", likely: "The person's sign-in at issuer {idp} was ended by a logout token, a sign-out or a revocation: {measured}.",
 		Remedy: "Sign in.",
 	},
 	identity.Revoked: {
@@ -278,9 +278,9 @@ var refusals = map[identity.Code]Refusal{
 	},
 
 	identity.ActorNotAllowed: {
-		Check: "actor", Meaning: "No `actors` rule lets this actor act for the person.",
-		Usual: "The actor's issuer or client is in no rule, or the rule's `admit` says no to them; the issuer says by a claim `act` that somebody acts for the person already.", likely: "App {app} has no rule for this actor: {measured}, where {required} is needed.",
-		Remedy: "Add a rule for the actor's issuer and client, or mend its `admit`; let the actor come with an ID token of their own, as `actor_token`.",
+		Check: "actor", Meaning: "No `actors` rule lets this actor act for the person, or what the tokens or the client are forbids it.",
+		Usual: "The actor's issuer or client is in no rule, or the rule's `admit` says no to them; the client is no backend; the person's token names others in `may_act`; the issuer says by a claim `act` that somebody acts for the person already.", likely: "The actor may not act for this person: {measured}, where {required} is needed.",
+		Remedy: "It depends on what was measured. No rule: add one for the actor's issuer and client, or mend its `admit`. A client that is no backend: call from a backend. A claim `act`: let the actor come with an ID token of their own, as `actor_token`. Not named by `may_act`: only the issuer of the person's token can change that.",
 	},
 	identity.ActorTooDeep: {
 		Check: "actor chain", Meaning: "The chain of actors is longer than three.",

@@ -105,7 +105,7 @@ func TestCauseIsMadeOfTheValues(t *testing.T) {
 		"The widget kept the ID token too long before exchanging it: 6m41s, 1m41s beyond its exp.": refused(identity.TokenExpired, "6m41s, 1m41s beyond its exp", "less than 1m0s beyond its exp"),
 		"By this machine's clock the token was issued 7m0s ahead: that clock or the issuer's is off by as much.": refused(
 			identity.IssuedInFuture, "issued 7m0s ahead", "at most 1m0s ahead"),
-		`The token was issued to another client of the same issuer: it is for audience "crm", and one of shop-web is accepted.`: refused(
+		`The token was made for somebody else, or does not say for whom: it has audience "crm", where one of shop-web is needed.`: refused(
 			identity.AudienceMismatch, `audience "crm"`, "one of shop-web"),
 		"The issuer answered access_denied.": refused("", "access_denied", "a code"),
 	} {

@@ -56,7 +56,7 @@ type bounds struct {
 func (e *evaluation) checkGrant(context.Context) error {
 	err := e.authorise(identity.ActorWider)
 	if refusal, ok := errors.AsType[*Error](err); ok && refusal.Code == identity.AudienceNotAllowed {
-		refusal.Description = "the presented context is not for this audience or resource" // and the app is
+		return e.beyondPresented(refusal)
 	}
 	if err != nil {
 		return err
@@ -65,6 +65,18 @@ func (e *evaluation) checkGrant(context.Context) error {
 		e.record.Pass("narrowing", strings.Join(slices.Concat(e.audience, e.scope), " "), "of "+strings.Join(slices.Concat(e.most.audience, e.most.scope), " "))
 	}
 	return nil
+}
+
+// beyondPresented is the refusal of an audience that the app has and the presented context has not, or the
+// other way round.
+func (e *evaluation) beyondPresented(refusal *Error) error {
+	asked, _ := refusal.Rung()
+	if len(e.most.audience) == 0 {
+		return Refuse(identity.AudienceNotAllowed, "the presented context is for no audience that the app still has: exchange what it came from").
+			Measured(asked, "a context for one of app "+e.client.App.Name)
+	}
+	return Refuse(identity.AudienceNotAllowed, "the presented context is not for this audience or resource").
+		Measured(asked, "one of "+strings.Join(e.most.audience, ", ")+", which the presented context is for,")
 }
 
 // authorise is the one place that decides on client, audience and scope together. wider is the code for
@@ -103,7 +115,7 @@ func targets(allowed []string, req Request) ([]string, error) {
 	case len(asked) > 0:
 		return asked, nil
 	case len(allowed) == 0: // the app has lost what the presented context was for
-		return nil, Refuse(identity.AudienceNotAllowed, "").Measured("a context for none of them any more", "one of the app's")
+		return nil, Refuse(identity.AudienceNotAllowed, "").Measured("what the presented context is for", "one of the app's")
 	}
 	return allowed[:1], nil
 }

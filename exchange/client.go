@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -154,10 +153,19 @@ func (x *Exchanger) Client(c Credentials) (*Client, error) {
 		return nil, Refuse(identity.OriginNotAllowed, "a native client sends no Origin: register a browser client for pages").
 			Measured("origin "+decision.Clip(c.Origin), "no Origin: client "+client.ID+" is native")
 	case client.Type == Browser && !slices.Contains(client.App.Origins, c.Origin):
-		return nil, Refuse(identity.OriginNotAllowed, "").
-			Measured(cmp.Or(decision.Clip(c.Origin), "no origin"), "one of "+strings.Join(client.App.Origins, ", "))
+		return nil, notAPage(client, c.Origin)
 	}
 	return client, nil
+}
+
+// notAPage refuses who uses a browser client and is none of its app's pages.
+func notAPage(client *Client, origin string) *Error {
+	required := "one of " + strings.Join(client.App.Origins, ", ")
+	if origin == "" {
+		return Refuse(identity.OriginNotAllowed, "the page's origin is missing, and this is a client of pages: register a backend or native client for what is no page").
+			Measured("no origin", required)
+	}
+	return Refuse(identity.OriginNotAllowed, "").Measured("origin "+decision.Clip(origin), required)
 }
 
 func (x *Exchanger) bySecret(c Credentials) (*Client, error) {
@@ -178,9 +186,11 @@ func (x *Exchanger) bySecret(c Credentials) (*Client, error) {
 func secretFault(client *Client) string {
 	switch {
 	case client == nil:
-		return "no client of this name"
+		return "a secret for a name that no client has"
+	case client.public():
+		return "a secret for a public client, which has none"
 	case len(client.Secret) == 0:
-		return "a client that authenticates by " + client.AuthMethod()
+		return "a secret for a client that authenticates by " + client.AuthMethod()
 	}
 	return "a wrong secret"
 }

@@ -228,7 +228,7 @@ func (e *evaluation) checkClient(ctx context.Context) error {
 	}
 	if client.Type == Inspector {
 		return Refuse(identity.ClientMayNotExchange, "a verifier introspects contexts and does nothing else").
-			Measured("a verifier", "a client of the app")
+			Measured("it is a verifier", "a client of the app")
 	}
 	return nil
 }

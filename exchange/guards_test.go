@@ -23,11 +23,14 @@ func TestOperatorHearsWhichRuleAnAssertionBroke(t *testing.T) {
 		"iss or sub of another": func(h *house) exchange.Credentials {
 			return h.assertion(t, h.signing, nil, map[string]any{"aud": "https://chat-auth", "jti": "j"})
 		},
-		"a client that authenticates by private_key_jwt": func(*house) exchange.Credentials {
+		"a secret for a client that authenticates by private_key_jwt": func(*house) exchange.Credentials {
 			return exchange.Credentials{ClientID: "signer", Presented: true, Secret: "guessed"}
 		},
-		"no client of this name": func(*house) exchange.Credentials {
+		"a secret for a name that no client has": func(*house) exchange.Credentials {
 			return exchange.Credentials{ClientID: "nobody", Presented: true, Secret: "guessed"}
+		},
+		"a secret for a public client, which has none": func(*house) exchange.Credentials {
+			return exchange.Credentials{ClientID: "web", Presented: true, Secret: "guessed"}
 		},
 		"a wrong secret": func(*house) exchange.Credentials {
 			return exchange.Credentials{ClientID: "back", Presented: true, Secret: "guessed"}
@@ -42,6 +45,25 @@ func TestOperatorHearsWhichRuleAnAssertionBroke(t *testing.T) {
 		if got := ladder[len(ladder)-1].Measured; got != want {
 			t.Errorf("measured %q, want %q", got, want)
 		}
+	}
+}
+
+// The app has the audience: what lacks it is the context that is to be narrowed, and the operator hears so.
+func TestOperatorHearsThatTheContextIsTooNarrow(t *testing.T) {
+	h := newHouse(t)
+	first := narrowing("back", h.wide(t).Token)
+	first.Audience = []string{"https://crm"}
+	narrow, err := h.Exchange(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := narrowing("back", narrow.Token)
+	back.Audience = []string{"https://api"}
+	_, err = h.Exchange(t.Context(), back)
+	wantRefusal(t, err, identity.AudienceNotAllowed)
+	want := "The client asked for https://api, where only one of https://crm, which the presented context is for, is allowed."
+	if got := h.audit[len(h.audit)-1].Cause(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

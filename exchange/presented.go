@@ -89,7 +89,7 @@ func (x *Exchanger) checkPresented(p presented, app *App) error {
 	case p.Issuer != x.cfg.Issuer:
 		return identity.Reject(identity.IssuerNotTrusted, "issuer "+decision.Clip(p.Issuer), x.cfg.Issuer)
 	case p.Chat.App != app.Name:
-		return identity.Reject(identity.AudienceMismatch, "a context of app "+decision.Clip(p.Chat.App), "one of app "+app.Name)
+		return identity.Reject(identity.AudienceMismatch, "chat.app "+decision.Clip(p.Chat.App), "chat.app "+app.Name)
 	case issued.Sub(now) > clockSkew:
 		return identity.Reject(identity.IssuedInFuture, "issued "+issued.Sub(now).Round(time.Second).String()+" ahead", "at most "+clockSkew.String()+" ahead")
 	case expires.Sub(now) < time.Second: // less could not be told to anybody

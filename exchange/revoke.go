@@ -53,13 +53,13 @@ func (e *evaluation) ofContext(ctx context.Context) (session.Session, error) {
 	rejection, rejected := errors.AsType[*identity.Rejection](err)
 	switch {
 	case rejected && rejection.Code == identity.AudienceMismatch:
-		return session.Session{}, e.notYours("a context of another app")
+		return session.Session{}, e.notYours("a context of another app", "one of app "+e.client.App.Name)
 	case rejected:
 		return session.Session{}, session.ErrNotFound
 	case err != nil:
 		return session.Session{}, err
 	case e.client.public() && found.Client != e.client.ID:
-		return session.Session{}, e.notYours("a context of another client")
+		return session.Session{}, e.notYours("a context of another client", "one of client "+e.client.ID)
 	case found.isNarrowed() || found.Actor != nil:
 		refusal := Refuse(identity.UnsupportedTokenType, "a narrowed or delegated context does not end the session: revoke the one it came from").
 			Measured("a narrowed or delegated context", "a context as the session issued it")
@@ -80,7 +80,7 @@ func (e *evaluation) ofIDToken(ctx context.Context) (session.Session, error) {
 		return session.Session{}, err
 	}
 	if !slices.Contains(e.client.Accepts[live.Identity.IDP], live.Identity.Client) {
-		return session.Session{}, e.notYours("an ID token of another upstream client")
+		return session.Session{}, e.notYours("an ID token of another upstream client", "one of the accepts of client "+e.client.ID)
 	}
 	_, err = e.cfg.Verifiers[IDToken].Verify(ctx, e.req.SubjectToken, identity.Terms{App: e.client.App.Name, Accepts: e.client.Accepts})
 	if rejection, ok := errors.AsType[*identity.Rejection](err); ok && rejection.Code == identity.TokenExpired {
@@ -92,6 +92,6 @@ func (e *evaluation) ofIDToken(ctx context.Context) (session.Session, error) {
 	return live, nil
 }
 
-func (e *evaluation) notYours(measured string) error {
-	return Refuse(identity.ClientMayNotExchange, "the token was not issued to this client").Measured(measured, "one of client "+e.client.ID)
+func (e *evaluation) notYours(measured, required string) error {
+	return Refuse(identity.ClientMayNotExchange, "the token was not issued to this client").Measured(measured, required)
 }

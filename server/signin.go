@@ -83,7 +83,8 @@ func (s *Server) readStart(r *http.Request) (session.Transaction, oidc.Ask, erro
 		return session.Transaction{}, oidc.Ask{}, err
 	}
 	if client.Type != exchange.Browser {
-		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients sign people in here")
+		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients sign people in here").
+			Measured("a "+string(client.Type)+" client", "a browser client")
 	}
 	t := session.Transaction{
 		Txn: q.Get("txn"), Challenge: q.Get("challenge"), Client: client.ID, App: client.App.Name,

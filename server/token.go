@@ -102,10 +102,21 @@ func checkShape(name, token string) error {
 	case len(token) > maxToken:
 		return exchange.Refuse(identity.TooLarge, "").
 			Measured(fmt.Sprintf("%s of %d bytes", name, len(token)), fmt.Sprintf("at most %d bytes", maxToken))
+	case dots == 4 && isCompact(token): // a JWE; nothing of it is read
+		return exchange.Refuse(identity.HeaderUnsupported, name+" is encrypted: switch ID token encryption off at the issuer").
+			Measured("five parts, as an encrypted token has", "a signed token of three parts")
 	case dots != 2:
 		return exchange.Refuse(identity.MalformedToken, "").Measured(fmt.Sprintf("%s with %d dots", name, dots), "two dots")
 	}
 	return nil
+}
+
+// isCompact is true for parts of base64url with dots between them (RFC 7515 §3.1, RFC 7516 §3.1): the first,
+// the header, is never empty.
+func isCompact(token string) bool {
+	return !strings.HasPrefix(token, ".") && !strings.ContainsFunc(token, func(r rune) bool {
+		return r != '.' && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
 }
 
 // readCredentials takes the one way a client authenticates (RFC 6749 §2.3): HTTP Basic, with user and

@@ -23,6 +23,7 @@ type postgresConfig struct {
 	now func() time.Time
 	// check judges the canary of a store that exists, before anything is changed.
 	check func(canary []byte) error
+	join  bool
 }
 
 // postgresEngine keeps records in a table of a PostgreSQL server. Many replicas may do so at once: what
@@ -49,9 +50,9 @@ func openPostgres(ctx context.Context, cfg postgresConfig) (*postgresEngine, err
 		return nil, pgRemedy(err)
 	}
 	e := &postgresEngine{pool: pool, now: cfg.now, news: make(chan struct{}, 1), quit: make(chan struct{})}
-	err = e.begin(ctx, cfg.check)
+	err = e.begin(ctx, cfg)
 	for try := 1; disconnected(err) && try < tries; try++ { // as after standing still in a migration
-		err = e.begin(ctx, cfg.check)
+		err = e.begin(ctx, cfg)
 	}
 	if err != nil {
 		return nil, errors.Join(pgRemedy(err), e.close())
@@ -61,7 +62,7 @@ func openPostgres(ctx context.Context, cfg postgresConfig) (*postgresEngine, err
 }
 
 // begin looks at the server and the store, and brings the schema up to date.
-func (e *postgresEngine) begin(ctx context.Context, check func([]byte) error) error {
+func (e *postgresEngine) begin(ctx context.Context, cfg postgresConfig) error {
 	conn, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -74,7 +75,8 @@ func (e *postgresEngine) begin(ctx context.Context, check func([]byte) error) er
 	if err != nil {
 		return err
 	}
-	if err := schema.inspect(ctx, check); err != nil {
+	schema.join = cfg.join
+	if err := schema.inspect(ctx, cfg.check); err != nil {
 		return err
 	}
 	return schema.migrate(ctx)

@@ -17,9 +17,19 @@ var migrationFiles embed.FS
 // ErrNewerSchema is returned by [Open] when a newer version of the program has changed the store.
 var ErrNewerSchema = errors.New("store was changed by a newer version of chatpass: run that version, or restore the backup made before the upgrade")
 
+// What [Open] returns for a store that it may only join.
+var (
+	// ErrNoStore: nobody has made it.
+	ErrNoStore = errors.New("there is no store yet: the service makes it when it runs first")
+	// ErrOlderSchema: an earlier version of the program has made it.
+	ErrOlderSchema = errors.New("store is of an earlier version of chatpass: the service of this version brings it up to date when it starts")
+)
+
 // A schema is the shape of a store, with the engine's way to read and to change it.
 type schema struct {
 	steps []string // scripts
+	// join says that the store must be there, as this version makes it.
+	join bool
 	// version returns the number of the last step done, 0 for a new store.
 	version func(context.Context) (int, error)
 	// canary returns the canary's value, nil if there is none yet.
@@ -49,8 +59,15 @@ func readSteps(folder string) ([]string, error) {
 // the one it was made with?
 func (s schema) inspect(ctx context.Context, check func(canary []byte) error) error {
 	version, err := s.known(ctx)
-	if err != nil || version == 0 {
+	switch {
+	case err != nil:
 		return err
+	case s.join && version == 0:
+		return ErrNoStore
+	case version == 0:
+		return nil
+	case s.join && version < len(s.steps):
+		return fmt.Errorf("%w (schema %d, this version has %d)", ErrOlderSchema, version, len(s.steps))
 	}
 	canary, err := s.canary(ctx)
 	if err != nil {

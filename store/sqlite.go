@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,6 +32,7 @@ type sqliteConfig struct {
 	now  func() time.Time
 	// check judges the canary of a store that exists, before anything is changed.
 	check func(canary []byte) error
+	join  bool
 }
 
 // sqliteEngine keeps records in one file. All writes of the process go through one connection, whose
@@ -54,19 +57,23 @@ func openSQLite(ctx context.Context, cfg sqliteConfig) (*sqliteEngine, error) {
 	if cfg.now == nil {
 		cfg.now = time.Now
 	}
+	if _, err := os.Stat(path); cfg.join && errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoStore
+	}
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
+	cfg.path = path
 	e := &sqliteEngine{now: cfg.now}
-	if err := e.connect(ctx, path, cfg.check); err != nil {
+	if err := e.connect(ctx, cfg); err != nil {
 		return nil, errors.Join(remedy(err), e.close())
 	}
 	return e, nil
 }
 
-func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]byte) error) error {
+func (e *sqliteEngine) connect(ctx context.Context, cfg sqliteConfig) error {
 	var err error
-	if e.writes, err = openPool(path, 1, writing); err != nil {
+	if e.writes, err = openPool(cfg.path, 1, writing); err != nil {
 		return err
 	}
 	conn, err := e.writes.Conn(ctx)
@@ -78,7 +85,8 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 	if err != nil {
 		return err
 	}
-	if err := schema.inspect(ctx, check); err != nil {
+	schema.join = cfg.join
+	if err := schema.inspect(ctx, cfg.check); err != nil {
 		return err
 	}
 	if err := useWAL(ctx, conn); err != nil {
@@ -90,10 +98,10 @@ func (e *sqliteEngine) connect(ctx context.Context, path string, check func([]by
 	if err := schema.migrate(ctx); err != nil {
 		return err
 	}
-	if err := tighten(path); err != nil {
+	if err := tighten(cfg.path); err != nil {
 		return err
 	}
-	if e.reads, err = openPool(path, readers, reading); err != nil {
+	if e.reads, err = openPool(cfg.path, readers, reading); err != nil {
 		return err
 	}
 	if err := e.prepare(ctx); err != nil {

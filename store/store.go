@@ -28,6 +28,9 @@ type Config struct {
 	URL string
 	// Sealer seals every value; another one than the store was made with is [ErrWrongMasterKey].
 	Sealer *seal.Sealer
+	// Join opens a store beside the service that made it, for a look or an order: none is made, and none of
+	// an earlier version is changed.
+	Join bool
 	// Now is the clock by which records expire. nil: the store's own, which is this machine's for a
 	// file, and the server's for a server.
 	Now func() time.Time
@@ -64,7 +67,7 @@ const (
 var errURL = errors.New("store must be sqlite:PATH, such as sqlite:/var/lib/chatpass/chatpass.db, or postgres://USER@HOST/DATABASE")
 
 // Open opens the store, makes it if it does not exist yet and brings its schema up to date. Its error
-// names what is wrong and what to do: [ErrWrongMasterKey], [ErrNewerSchema], a path that cannot be
+// names what is wrong and what to do: [ErrWrongMasterKey], [ErrNewerSchema], to join [ErrNoStore] or [ErrOlderSchema], a path that cannot be
 // used, or an [identity.Outage]. Whether the store is ours is checked before anything in it is changed.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Report == nil {
@@ -87,11 +90,11 @@ func (s *Store) connect(ctx context.Context) (name string, err error) {
 	scheme, rest, _ := strings.Cut(s.cfg.URL, ":")
 	switch {
 	case scheme == "sqlite" && rest != "":
-		engine, err := openSQLite(ctx, sqliteConfig{path: rest, now: s.cfg.Now, check: s.checkCanary})
+		engine, err := openSQLite(ctx, sqliteConfig{path: rest, now: s.cfg.Now, check: s.checkCanary, join: s.cfg.Join})
 		s.engine = engine
 		return rest, err
 	case scheme == "postgres" || scheme == "postgresql":
-		engine, err := openPostgres(ctx, postgresConfig{url: s.cfg.URL, now: s.cfg.Now, check: s.checkCanary})
+		engine, err := openPostgres(ctx, postgresConfig{url: s.cfg.URL, now: s.cfg.Now, check: s.checkCanary, join: s.cfg.Join})
 		s.engine = engine
 		return postgresName(s.cfg.URL), err
 	}

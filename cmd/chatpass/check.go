@@ -145,11 +145,15 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 			return []finding{{"store", statusOK, "there is none yet: the service makes it"}} // and it alone, as the user it runs as
 		}
 	}
-	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer})
-	if errors.Is(err, store.ErrWrongMasterKey) {
+	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer, Join: true})
+	switch {
+	case errors.Is(err, store.ErrWrongMasterKey):
 		return []finding{{"master key", statusFault, err.Error()}}
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrNoStore):
+		return []finding{{"store", statusOK, "there is none yet: the service makes it"}}
+	case errors.Is(err, store.ErrOlderSchema):
+		return []finding{{"store", statusAdvice, err.Error() + "; back it up first"}}
+	case err != nil:
 		return []finding{{"store", statusFault, err.Error()}}
 	}
 	about, err := st.About(ctx)

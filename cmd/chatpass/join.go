@@ -50,7 +50,7 @@ func joinWith(ctx context.Context, cfg *config.Config, sealer *seal.Sealer) (*st
 			return nil, fmt.Errorf("there is no store at %s: the service makes it when it runs first", file)
 		}
 	}
-	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer})
+	st, err := store.Open(ctx, store.Config{URL: cfg.Store.Reveal(), Sealer: sealer, Join: true})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

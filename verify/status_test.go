@@ -42,11 +42,14 @@ func (i *issuer) list(t testing.TB, s signer, now time.Time, gone ...int) string
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	header := object{"alg": s.alg, "kid": s.kid, "typ": "statuslist+jwt"}
-	return s.sign(t, encode(t, header), encode(t, object{
+	return s.signList(t, object{
 		"iss": i.url, "sub": i.url + listPath, "iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix(), "ttl": 60,
 		"status_list": object{"bits": 1, "lst": base64.RawURLEncoding.EncodeToString(packed.Bytes())},
-	}))
+	})
+}
+
+func (s signer) signList(t testing.TB, claims object) string {
+	return s.sign(t, encode(t, object{"alg": s.alg, "kid": s.kid, "typ": "statuslist+jwt"}), encode(t, claims))
 }
 
 // A hall is an issuer with a status list, at a time that the test moves.

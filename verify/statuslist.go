@@ -22,8 +22,8 @@ const (
 	maxPlaces    = 1 << 20
 	// listTyp is the `typ` of a list (draft §5.1).
 	listTyp = "statuslist+jwt"
-	// defaultTTL is how long a list without `ttl` is used without asking again.
-	defaultTTL = time.Minute
+	// defaultTTL is how long a list without `ttl` is used without asking again, maxTTL the longest that counts.
+	defaultTTL, maxTTL = time.Minute, 24 * time.Hour
 	// patience is how long a request waits for a newer list when there is one to fall back on.
 	patience = 2 * time.Second
 	// fetchTime bounds one fetch.
@@ -118,8 +118,8 @@ func (v *Verifier) readList(part, uri string) (*statusList, error) {
 	}
 	r := reader{members: claims}
 	read := &statusList{issued: r.needInstant("iat"), expires: r.needInstant("exp"), ttl: defaultTTL}
-	if ttl := take[float64](&r, "ttl"); ttl >= 1 && ttl <= maxInstant {
-		read.ttl = time.Duration(ttl) * time.Second
+	if ttl := take[float64](&r, "ttl"); ttl >= 1 {
+		read.ttl = time.Duration(min(ttl, maxTTL.Seconds())) * time.Second
 	}
 	in := r.object("status_list")
 	bits, packed := take[float64](&in, "bits"), in.need("lst")
@@ -253,14 +253,23 @@ func (c *cachedList) fetch(ctx context.Context, asked time.Time, done chan<- str
 	defer cancel()
 	read, err := c.lists.fetch(ctx, c.uri)
 	if err == nil {
-		due := read.ttl
-		if c.lists.maxAge > 0 { // it must not grow too old meanwhile
-			due = min(due, c.lists.maxAge/2)
-		}
-		c.last.Store(&fetchedList{statusList: read, at: asked, soon: due*3/5 + rand.N(due/4), due: due})
+		c.keep(read, asked)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pending, c.failure = nil, err
 	close(done)
+}
+
+// keep makes a list the one that is used. What a replica of the issuer says that knows less than the last
+// one did changes nothing, or a session that has ended would come to life again.
+func (c *cachedList) keep(read *statusList, asked time.Time) {
+	if last := c.last.Load(); last != nil && read.issued.Before(last.issued) {
+		read = last.statusList
+	}
+	due := read.ttl
+	if c.lists.maxAge > 0 { // it must not grow too old meanwhile
+		due = min(due, c.lists.maxAge/2)
+	}
+	c.last.Store(&fetchedList{statusList: read, at: asked, soon: due*3/5 + rand.N(due/4+1), due: due})
 }

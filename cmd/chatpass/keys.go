@@ -162,12 +162,17 @@ func compromiseCommand(to streams) *cobra.Command {
 		if yes != "" {
 			return usageError{fmt.Errorf("--yes names %q and not %q", yes, args[0])}
 		}
-		return withVault(cmd.Context(), cmd.Flag("config").Value.String(), func(v *vault) error {
+		path := cmd.Flag("config").Value.String()
+		return withVault(cmd.Context(), path, func(v *vault) error {
 			o := keys.Order{By: operator()}
 			if err := v.foretell(cmd.Context(), to.out, args[0], o, (*vault).compromise); err != nil {
 				return err
 			}
-			fmt.Fprintf(to.out, "\nNothing was done. To do it:\n  chatpass keys compromise %s --yes %[1]s\n", args[0])
+			again := "chatpass keys compromise " + args[0] + " --yes " + args[0]
+			if path != "" {
+				again += " -c " + path
+			}
+			fmt.Fprintf(to.out, "\nNothing was done. To do it:\n  %s\n", again)
 			return errSaid
 		})
 	}
@@ -203,7 +208,11 @@ func (v *vault) foretell(ctx context.Context, w io.Writer, kid string, o keys.Or
 	if err != nil {
 		return explainOrder(err)
 	}
+	givenUp := func(e keys.Event) bool { return e.What == keys.KeyCompromised && e.KID == kid }
 	for _, e := range events {
+		if e.KID == kid && e.What == keys.KeyDemoted && slices.ContainsFunc(events, givenUp) {
+			continue // it does not stay in the key set
+		}
 		if text := v.outlook(e); text != "" {
 			fmt.Fprintf(w, "%s %s\n", e.KID, text)
 		}

@@ -15,6 +15,9 @@ type Error struct {
 	Reason Reason
 	// Err has the details for a log; it holds no part of the token that could be misused.
 	Err error
+	// Demand is what the context would have to meet, if the reason is [InsufficientScope] or
+	// [InsufficientAuthentication].
+	Demand Demand
 }
 
 // A Reason is a rule that a context broke. Its text is fixed and safe to show.
@@ -39,6 +42,9 @@ const (
 	KeyPeriod         Reason = "key_period"         // iat is outside the time in which the key signed
 	Revoked           Reason = "revoked"            // the session has ended, says the issuer's status list
 	InsufficientScope Reason = "insufficient_scope" // a required scope is missing
+
+	InsufficientAuthentication Reason = "insufficient_authentication" // the customer must sign in again, or better (RFC 9470)
+	Unbound                    Reason = "unbound"                     // a context for one conversation was required
 )
 
 func (e *Error) Error() string { return fmt.Sprintf("context rejected: %s: %v", e.Reason, e.Err) }

@@ -10,21 +10,22 @@ import (
 )
 
 // Middleware answers requests that do not carry a good context and hands the others to next, which gets
-// the context from [FromContext]. The context must have all of the scopes, besides those of
-// [WithRequiredScopes]. It is read from the Authorization header and from nowhere else. The answers are
-// those of RFC 6750 §3:
+// the context from [FromContext]. The context must have all of the scopes, besides what the verifier
+// demands (see [Verifier.Require]). It is read from the Authorization header and from nowhere else. The
+// answers are those of RFC 6750 §3 and RFC 9470 §3:
 //
 //	no credentials              401, WWW-Authenticate: Bearer
 //	a context that is rejected  401, error="invalid_token"
 //	sent in two ways            400, error="invalid_request"
 //	a scope is missing          403, error="insufficient_scope", scope="…"
+//	sign in again, or better    401, error="insufficient_user_authentication", acr_values="…", max_age="…"
 //	could not tell              503, Retry-After
 //
 // Put CORS outside of it: a browser's preflight has no credentials.
 func (v *Verifier) Middleware(next http.Handler, scopes ...string) http.Handler {
-	required := append(append([]string{}, v.scopes...), scopes...)
+	strict := v.Require(Demand{Scopes: scopes})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		verified, refusal := v.admit(r, required)
+		verified, refusal := strict.admit(r)
 		if refusal != nil {
 			refusal.write(w)
 			return
@@ -34,17 +35,14 @@ func (v *Verifier) Middleware(next http.Handler, scopes ...string) http.Handler 
 }
 
 // admit returns the request's context, or how to answer it.
-func (v *Verifier) admit(r *http.Request, required []string) (*Context, *refusal) {
+func (v *Verifier) admit(r *http.Request) (*Context, *refusal) {
 	token, answer := bearer(r)
 	if answer != nil {
 		return nil, answer
 	}
 	verified, err := v.Verify(r.Context(), token)
-	if err == nil {
-		err = missingScope(verified, required)
-	}
 	if err != nil {
-		return nil, refuse(err, required)
+		return nil, refuse(err)
 	}
 	return verified, nil
 }
@@ -75,16 +73,18 @@ func tokenInQuery(u *url.URL) bool {
 type refusal struct {
 	status            int
 	code, description string
-	scope             string
+	demand            Demand
 }
 
-func refuse(err error, required []string) *refusal {
+func refuse(err error) *refusal {
 	rejected, ok := errors.AsType[*Error](err)
 	switch {
 	case !ok:
 		return &refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable", description: "the token cannot be checked now"}
 	case rejected.Reason == InsufficientScope:
-		return &refusal{status: http.StatusForbidden, code: "insufficient_scope", description: "the token lacks a scope", scope: joinScopes(required)}
+		return &refusal{http.StatusForbidden, "insufficient_scope", "the token lacks a scope", rejected.Demand}
+	case rejected.Reason == InsufficientAuthentication:
+		return &refusal{http.StatusUnauthorized, "insufficient_user_authentication", "the customer must sign in again", rejected.Demand}
 	}
 	return &refusal{status: http.StatusUnauthorized, code: "invalid_token", description: "the token is not accepted: " + string(rejected.Reason)}
 }
@@ -112,13 +112,19 @@ func (r *refusal) challenge() string {
 		return "Bearer"
 	}
 	challenge := fmt.Sprintf(`Bearer error="%s", error_description="%s"`, r.code, r.description)
-	if r.scope != "" {
-		challenge += fmt.Sprintf(`, scope="%s"`, r.scope)
+	if scopes := joinScopes(r.demand.Scopes); scopes != "" {
+		challenge += fmt.Sprintf(`, scope="%s"`, scopes)
+	}
+	if levels := joinScopes(r.demand.ACR); levels != "" {
+		challenge += fmt.Sprintf(`, acr_values="%s"`, levels)
+	}
+	if r.demand.MaxAuthAge > 0 {
+		challenge += fmt.Sprintf(`, max_age="%d"`, int64(r.demand.MaxAuthAge.Seconds()))
 	}
 	return challenge
 }
 
-// joinScopes leaves out what cannot be a scope, which no context has either.
+// joinScopes leaves out what cannot be a scope, or an acr value, which no context has either.
 func joinScopes(scopes []string) string {
 	var valid []string
 	for _, scope := range scopes {
@@ -127,15 +133,4 @@ func joinScopes(scopes []string) string {
 		}
 	}
 	return strings.Join(valid, " ")
-}
-
-// isScope reports whether s is a scope-token: printable ASCII without space, quote and backslash
-// (RFC 6749 §3.3).
-func isScope(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }

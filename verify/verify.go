@@ -36,7 +36,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +52,7 @@ type Verifier struct {
 	issuer, audience string
 	leeway           time.Duration
 	types            []string
-	scopes           []string
+	demands          []Demand
 	client           *http.Client
 	now              func() time.Time
 	keys             *source
@@ -75,11 +74,6 @@ func WithHTTPClient(client *http.Client) Option { return func(v *Verifier) { v.c
 // WithLeeway sets how far the clocks may be apart when `exp`, `nbf` and `iat` are checked, from 0 to
 // 300 s; the default is 60 s.
 func WithLeeway(leeway time.Duration) Option { return func(v *Verifier) { v.leeway = leeway } }
-
-// WithRequiredScopes refuses contexts that lack one of the scopes.
-func WithRequiredScopes(scopes ...string) Option {
-	return func(v *Verifier) { v.scopes = append(v.scopes, scopes...) }
-}
 
 // AllowTyp accepts contexts with another `typ` too: "JWT" for an app whose context_typ is that. The
 // default is "at+jwt" alone, which no other kind of token has (RFC 9068 §2.1).
@@ -121,10 +115,8 @@ func (v *Verifier) check() error {
 	if v.leeway < 0 || v.leeway > maxLeeway {
 		err = errors.Join(err, fmt.Errorf("leeway is %v, must be 0 to %v", v.leeway, maxLeeway))
 	}
-	for _, scope := range v.scopes {
-		if !isScope(scope) {
-			err = errors.Join(err, fmt.Errorf("%q is not a scope (RFC 6749 §3.3)", scope))
-		}
+	for _, d := range v.demands {
+		err = errors.Join(err, d.check())
 	}
 	return err
 }
@@ -173,14 +165,7 @@ func (v *Verifier) checkContext(c *Context, service period) error {
 	case !service.covers(c.IssuedAt, v.leeway):
 		return reject(KeyPeriod, "issued when its key did not sign")
 	}
-	return missingScope(c, v.scopes)
-}
-
-func missingScope(c *Context, required []string) error {
-	if c.HasScope(required...) {
-		return nil
-	}
-	return reject(InsufficientScope, "needs scope "+strings.Join(required, " "))
+	return v.checkDemands(c)
 }
 
 // Run keeps the keys and the status lists in use fresh until ctx ends, and then returns nil, so that no

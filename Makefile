@@ -20,7 +20,7 @@ demo: build
 
 check:
 	@unformatted=$$($(TOOL) gofumpt -l $(GOFILES)); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; }
-	@for module in . e2e bench; do (cd $$module && $(GO) vet ./... && $(TOOL) staticcheck ./...) || exit 1; done
+	@for module in . e2e bench verify/grpc; do (cd $$module && $(GO) vet ./... && $(TOOL) staticcheck ./...) || exit 1; done
 	@$(GO) vet -tags pkcs11 ./keys/... ./cmd/... && $(TOOL) staticcheck -tags pkcs11 ./keys/... ./cmd/...
 	@$(GO) test -count=1 .
 

@@ -17,6 +17,7 @@ const suites = {
   race: () => goTest('.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
   hsm: () => goTest('.', ['-race', '-tags=pkcs11', '-run=HSM', 'keys', 'keys/pkcs11', 'cmd/chatpass']),
   sdk: () => nodeTest('sdk'),
+  'verify-grpc': () => goTest('verify/grpc', ['-race', '.']),
   'verify-node': () => nodeTest('verify/node'),
   demo: () => nodeTest('demo'),
   e2e: () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'sqlite' }),

@@ -101,6 +101,12 @@ func (c *Context) Claim(name string, v any) error {
 
 type contextKey struct{}
 
+// NewContext returns a ctx that carries c to [FromContext]. It is for servers that [Verifier.Middleware] does
+// not fit, such as gRPC's.
+func NewContext(ctx context.Context, c *Context) context.Context {
+	return context.WithValue(ctx, contextKey{}, c)
+}
+
 // FromContext returns the chat context that [Verifier.Middleware] verified for this request.
 func FromContext(ctx context.Context) (*Context, bool) {
 	c, ok := ctx.Value(contextKey{}).(*Context)

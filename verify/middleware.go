@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,7 +29,7 @@ func (v *Verifier) Middleware(next http.Handler, scopes ...string) http.Handler 
 			refusal.write(w)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, verified)))
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), verified)))
 	})
 }
 

@@ -209,7 +209,11 @@ func (w wireKey) rsa() (*rsa.PublicKey, error) {
 	if !exponent.IsInt64() || exponent.Int64() < 3 || exponent.Int64() > math.MaxInt32 || exponent.Bit(0) == 0 {
 		return nil, errors.New("RSA exponent is not an odd number between 3 and 2^31-1")
 	}
-	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
+	key := &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}
+	if isROCA(key) {
+		return nil, errors.New("RSA modulus of a chip whose keys can be guessed (CVE-2017-15361)")
+	}
+	return key, nil
 }
 
 // A want is the key that a token asks for.

@@ -58,6 +58,7 @@ func TestBadKeyIsSkippedAndTheOperatorTold(t *testing.T) {
 		{"RSA of 1024 bits", rsaGood, "RS256", "n", b64(odd), true},
 		{"RSA of 8193 bits", rsaGood, "RS256", "n", b64(huge), true},
 		{"even modulus", rsaGood, "RS256", "n", b64(even), true},
+		{"modulus with the mark of ROCA", rsaGood, "RS256", "n", b64(new(big.Int).Exp(big.NewInt(65537), big.NewInt(128), nil)), true},
 		{"exponent 1", rsaGood, "RS256", "e", "AQ", true},
 		{"exponent 2", rsaGood, "RS256", "e", "Ag", true},
 		{"even exponent", rsaGood, "RS256", "e", "BA", true},

@@ -124,28 +124,37 @@ func (v *Verifier) check() error {
 // Verify returns what a context says, if it is good. Its error is an [*Error] if the context is at
 // fault; else it wraps [ErrUnavailable]: the keys or the status list could not be fetched, or ctx ended first.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Context, error) {
-	t, err := v.parse(token)
+	payload, service, err := v.signed(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	key, err := v.keys.key(ctx, t.header.KeyID, t.header.Algorithm)
+	c, err := readContext(payload)
 	if err != nil {
 		return nil, err
 	}
-	if !verifySignature(t.header.Algorithm, key.public, t.input, t.signature) {
-		return nil, reject(Signature, "does not verify")
-	}
-	c, err := readContext(t.payload)
-	if err != nil {
-		return nil, err
-	}
-	if err := v.checkContext(c, key.period); err != nil {
+	if err := v.checkContext(c, service); err != nil {
 		return nil, err
 	}
 	if err := v.checkStatus(ctx, c); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// signed returns the payload of a token that a key of the issuer signed, and when that key is in service.
+func (v *Verifier) signed(ctx context.Context, compact string) (payload string, service period, err error) {
+	t, err := v.parse(compact)
+	if err != nil {
+		return "", period{}, err
+	}
+	key, err := v.keys.key(ctx, t.header.KeyID, t.header.Algorithm)
+	if err != nil {
+		return "", period{}, err
+	}
+	if !verifySignature(t.header.Algorithm, key.public, t.input, t.signature) {
+		return "", period{}, reject(Signature, "does not verify")
+	}
+	return t.payload, key.period, nil
 }
 
 // checkContext checks what depends on this service and on the time.

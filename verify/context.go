@@ -119,8 +119,8 @@ func readContext(part string) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	var claims map[string]any
-	if err := unmarshal(payload, &claims); err != nil {
+	claims, err := readObject(payload)
+	if err != nil {
 		return nil, err
 	}
 	r := reader{members: claims}

@@ -112,8 +112,8 @@ func (v *Verifier) readList(part, uri string) (*statusList, error) {
 	if err != nil {
 		return nil, err
 	}
-	var claims map[string]any
-	if err := unmarshal(payload, &claims); err != nil {
+	claims, err := readObject(payload)
+	if err != nil {
 		return nil, err
 	}
 	r := reader{members: claims}

@@ -3,13 +3,14 @@ GO    ?= go
 TOOL   = $(GO) tool -modfile=$(CURDIR)/tools.mod
 GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 
-.PHONY: help build check test soak demo fmt
+.PHONY: help build check test soak demo fmt module-path
 
 help:
 	@echo 'make demo    run everything on this machine and open the shop page'
 	@echo 'make build   bin/chatpass: one static binary'
 	@echo 'make check   formatting, vet, staticcheck, the house plan'
 	@echo 'make test    every test: rooms, SDK, real identity provider, real browser'
+	@echo 'make module-path TO=example.org/chatpass   give the Go modules another path'
 	@echo 'make soak    the long forms of the tests; writes docs/soak.md'
 
 build:
@@ -36,3 +37,6 @@ soak:
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
 	@node .ci/soak.mjs
+
+module-path:
+	@node .ci/module-path.mjs '$(TO)'

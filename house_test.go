@@ -72,9 +72,15 @@ func (p pkg) room() string {
 	return rel
 }
 
-// packages are all there are, with what is built on request only.
+// packages are all there are, with what is built on request only. Ours are named chatpass/…, whatever the
+// module's path is.
 func packages(t *testing.T) []pkg {
 	t.Helper()
+	module, err := exec.Command("go", "list", "-m").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := strings.TrimSpace(string(module))
 	out, err := exec.Command("go", "list", "-e", "-tags=pkcs11", "-json=ImportPath,Name,Imports,GoFiles,TestGoFiles,XTestGoFiles,IgnoredGoFiles", "./...").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -87,10 +93,22 @@ func packages(t *testing.T) []pkg {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if p.ImportPath != "chatpass" {
-			all = append(all, p)
+		if p.ImportPath == ours {
+			continue
 		}
+		for i, imported := range p.Imports {
+			p.Imports[i] = local(imported, ours)
+		}
+		p.ImportPath = local(p.ImportPath, ours)
+		all = append(all, p)
 	}
+}
+
+func local(path, module string) string {
+	if room, ok := strings.CutPrefix(path, module+"/"); ok {
+		return "chatpass/" + room
+	}
+	return path
 }
 
 func TestRoomsImportWhatTheHouseAllows(t *testing.T) {

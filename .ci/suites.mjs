@@ -12,10 +12,13 @@ import { withPostgres } from './postgres.mjs';
 // The race detector costs five to ten times the time: it runs where goroutines share state.
 const racing = ['jwks', 'oidc', 'keys', 'session', 'status', 'exchange', 'server', 'verify'];
 
+const module = spawnSync('go', ['list', '-m'], { encoding: 'utf8' }).stdout.trim();
+
 const suites = {
   rooms: () => goTest('.', rooms().filter((room) => !racing.includes(room))),
   race: () => goTest('.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
   hsm: () => goTest('.', ['-race', '-tags=pkcs11', '-run=HSM', 'keys', 'keys/pkcs11', 'cmd/chatpass']),
+  'module-path': () => nodeTest('.ci'),
   sdk: () => nodeTest('sdk'),
   'verify-grpc': () => goTest('verify/grpc', ['-race', '.']),
   'verify-node': () => nodeTest('verify/node'),
@@ -41,7 +44,7 @@ process.exit(total.passed > 0 && total.failed + total.skipped === 0 ? 0 : 1);
 function rooms() {
   const { status, stdout, stderr } = spawnSync('go', ['list', '-e', './...'], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`go list: ${stderr}`);
-  return stdout.trim().split('\n').map((path) => path.replace(/^chatpass\/?/, '') || '.');
+  return stdout.trim().split('\n').map((path) => path.slice(module.length + 1) || '.');
 }
 
 function line(name, { passed, failed, skipped }, seconds) {
@@ -96,7 +99,7 @@ function report({ Package, Action, Elapsed }, { tests, said }, folder) {
   }
   if (Action === 'fail') process.stdout.write(said);
   if (Action === 'fail' && count.failed === 0) count.failed = 1; // it did not build, or ended outside of its tests
-  if (names.length || count.failed) line(folder === '.' ? Package.replace('chatpass/', '') : Package, count, Elapsed);
+  if (names.length || count.failed) line(folder === '.' ? Package.slice(module.length + 1) || Package : Package, count, Elapsed);
 }
 
 // nodeTest runs every *.test.mjs below folder, or that one.

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -22,6 +23,9 @@ func FuzzJSON(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		if bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > 1000 {
+			return // go-jose goes deeper
+		}
 		var want map[string]any
 		err := json.Unmarshal(raw, &want)
 		got, ok := verify.ReadObject(raw)

@@ -16,6 +16,7 @@ import (
 	josejwt "github.com/go-jose/go-jose/v4/jwt"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/httprc/v3"
+	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	jwxjwt "github.com/lestrrat-go/jwx/v3/jwt"
@@ -27,6 +28,7 @@ import (
 const leeway = time.Minute
 
 var (
+	errKey   = errors.New("no key for it")
 	errTyp   = errors.New("typ is not at+jwt")
 	errScope = errors.New("lacks the scope")
 	errTime  = errors.New("no iat, or it is ahead")
@@ -113,15 +115,22 @@ func jwx(ctx context.Context, i *issuer) (func(context.Context, string) error, e
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, token string) error {
-		message, err := jws.ParseString(token)
-		if err != nil {
-			return err
-		}
-		if typ, _ := message.Signatures()[0].ProtectedHeaders().Type(); typ != "at+jwt" {
+	byTypAndKID := jws.KeyProviderFunc(func(_ context.Context, sink jws.KeySink, signature *jws.Signature, _ *jws.Message) error {
+		header := signature.ProtectedHeaders()
+		if typ, _ := header.Type(); typ != "at+jwt" {
 			return errTyp
 		}
-		parsed, err := jwxjwt.ParseString(token, jwxjwt.WithKeySet(set), jwxjwt.WithIssuer(i.URL), jwxjwt.WithAudience(audience),
+		kid, _ := header.KeyID()
+		key, found := set.LookupKeyID(kid)
+		alg, _ := jwa.LookupSignatureAlgorithm(i.alg)
+		if used, _ := header.Algorithm(); !found || used != alg {
+			return errKey
+		}
+		sink.Key(alg, key)
+		return nil
+	})
+	return func(_ context.Context, token string) error {
+		parsed, err := jwxjwt.ParseString(token, jwxjwt.WithKeyProvider(byTypAndKID), jwxjwt.WithIssuer(i.URL), jwxjwt.WithAudience(audience),
 			jwxjwt.WithRequiredClaim("exp"), jwxjwt.WithRequiredClaim("iat"), jwxjwt.WithAcceptableSkew(leeway))
 		if err != nil {
 			return err

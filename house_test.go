@@ -31,7 +31,7 @@ var house = map[string][]string{
 	"keys":     {"identity", "github.com/lestrrat-go/jwx/v2", "github.com/go-jose/go-jose/v4", "github.com/miekg/pkcs11"},
 	"exchange": {"identity", "decision", "policy", "session", "jwks", "github.com/go-jose/go-jose/v4"},
 	"store":    {"identity", "decision", "session", "status", "keys", "exchange", "seal", "modernc.org/sqlite", "github.com/jackc/pgx/v5"},
-	"server":   {"exchange", "oidc", "session", "status", "keys", "identity", "decision", "sdk", "github.com/rs/cors", "github.com/maypok86/otter/v2", "golang.org/x/time"},
+	"server":   {"exchange", "oidc", "session", "status", "keys", "identity", "decision", "sdk", "github.com/rs/cors", "github.com/maypok86/otter/v2", "golang.org/x/time", "golang.org/x/text/language"},
 	"admin":    {"session", "keys", "oidc", "status", "decision", "identity", "github.com/prometheus/client_golang"},
 	"cmd/chatpass": {
 		"admin", "config", "decision", "demo", "exchange", "identity", "jwks", "keys", "oidc", "policy", "seal", "sdk", "server", "session",

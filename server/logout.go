@@ -75,7 +75,7 @@ func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
 	text := r.URL.Query().Get("l")
 	ended, ticket, err := s.cfg.Sessions.OpenTicket(r.Context(), text)
 	if err != nil {
-		s.showProblem(w, r, err)
+		s.showStayedIn(w, r, err)
 		return nil
 	}
 	state, err := s.cfg.Sessions.SealState(ticket.ReturnTo)
@@ -87,7 +87,7 @@ func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
 		err = s.cfg.Sessions.SpendTicket(r.Context(), text, ticket)
 	}
 	if err != nil {
-		s.showProblem(w, r, err)
+		s.showStayedIn(w, r, err)
 		return nil
 	}
 	if issuerURL == "" { // the issuer cannot be signed out of: what we could do is done
@@ -96,6 +96,11 @@ func (s *Server) startLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, issuerURL, http.StatusFound)
 	return nil
+}
+
+func (s *Server) showStayedIn(w http.ResponseWriter, r *http.Request, err error) {
+	f := s.fault(r, err)
+	s.pages.show(w, s.later(s.pages.stayedIn(r, f), f))
 }
 
 // finishLogout is where the issuer sends the browser after its sign-out. Without our state nothing it
@@ -107,7 +112,7 @@ func (s *Server) finishLogout(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) endLogout(w http.ResponseWriter, r *http.Request, returnTo string) {
 	if returnTo == "" {
-		s.pages.show(w, s.pages.signedOut())
+		s.pages.show(w, s.pages.signedOut(r))
 		return
 	}
 	http.Redirect(w, r, returnTo, http.StatusFound)

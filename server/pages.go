@@ -3,37 +3,39 @@ package server
 import (
 	"bytes"
 	"crypto/rand"
-	_ "embed"
 	"fmt"
 	"html/template"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"chatpass/exchange"
+	"chatpass/identity"
 	"chatpass/session"
 )
 
-//go:embed page.html
-var pageSource string
-
-// pages are the few pages that people see of us.
-type pages struct{ template *template.Template }
+// pages are the few pages that people see of us, in the language of their browser.
+type pages struct {
+	template   *template.Template
+	dictionary dictionary
+}
 
 func newPages() (*pages, error) {
-	parsed, err := template.New("page").Parse(pageSource)
+	parsed, err := template.ParseFS(pageFiles, "pages/page.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}
-	return &pages{parsed}, nil
+	d, err := newDictionary()
+	return &pages{parsed, d}, err
 }
 
 // A page is what one of them shows.
 type page struct {
-	status         int
-	Nonce          string
-	Title, Message string
-	// Detail helps whoever is asked for help: a code, and the decision that `chatpass explain` finds.
+	status int
+	Nonce  string
+	Words  *words
+	Text   text
+	// Detail helps whoever is asked for help, in English: a code with what is wrong, and the decision that
+	// `chatpass explain` finds.
 	Detail string
 	// Retry is a link of ours that tries again; empty for none.
 	Retry string
@@ -45,6 +47,8 @@ type page struct {
 	// Close: there is nothing left to read here.
 	Close bool
 	Good  bool
+	// framed: pages of others may hold it in a frame, since there is nothing in it to click on.
+	framed bool
 }
 
 // popupMessage is what the SDK hears from a sign-in window. It holds no secret: what it announces can
@@ -57,43 +61,54 @@ type popupMessage struct {
 }
 
 // popup is the end of a sign-in window's trip to the issuer.
-func (p *pages) popup(t session.Transaction, oauthError string) page {
-	end := page{
-		status: http.StatusOK, Good: oauthError == "",
-		Title: "You are signed in", Message: "You can close this window and go on with the chat.",
-		Tell: &popupMessage{V: 1, Type: "chatpass.login", Txn: t.Txn, Error: oauthError}, Target: t.PageOrigin, Close: true,
-	}
+func (p *pages) popup(r *http.Request, t session.Transaction, oauthError string) page {
+	w := p.dictionary.read(r)
+	end := page{status: http.StatusOK, Words: w, Text: w.SignedIn, Good: oauthError == "", Close: true}
 	if oauthError != "" {
-		end.Title, end.Message = "You are not signed in", "You can close this window. The chat goes on without you being signed in."
+		end.Text = w.NotSignedIn
 	}
-	return end
+	return end.tell(t, oauthError)
 }
 
 // problem is for a sign-in that cannot go on.
-func (p *pages) problem(f fault) page {
-	row := exchange.Lookup(f.code)
-	end := page{
-		status: f.status, Title: "Sign-in did not work", Message: f.description,
-		Detail: string(f.code) + " · decision " + f.decision,
-	}
-	if end.Message == "" {
-		end.Message = row.Description
-	}
-	end.Message = strings.ToUpper(end.Message[:1]) + end.Message[1:] + "."
-	if f.status >= http.StatusInternalServerError {
-		end.Title = "Sign-in is unavailable at the moment"
-		end.Message = "This is not your fault, and nothing is lost. Please try again in a moment."
+func (p *pages) problem(r *http.Request, f fault) page {
+	w := p.dictionary.read(r)
+	end := page{status: f.status, Words: w, Text: w.Failed, Detail: f.detail()}
+	switch {
+	case f.status >= http.StatusInternalServerError:
+		end.Text = w.Unavailable
+	case f.code == identity.SignInExpired:
+		end.Text = w.Expired
 	}
 	return end
 }
 
-// again offers the start of a sign-in once more, which is safe as often as one likes.
+// stayedIn is for a sign-out that cannot go on to the issuer.
+func (p *pages) stayedIn(r *http.Request, f fault) page {
+	end := p.problem(r, f)
+	end.Text = end.Words.SignOutFailed
+	if f.status >= http.StatusInternalServerError {
+		end = end.again(r)
+	}
+	return end
+}
+
+// detail is the line that a person passes on. It tells nobody more than the JSON of the same fault.
+func (f fault) detail() string {
+	description := f.description
+	if description == "" {
+		description = exchange.Lookup(f.code).Description
+	}
+	return string(f.code) + ", " + description + ", decision " + f.decision
+}
+
+// again offers to ask once more, which is safe as often as one likes.
 func (p page) again(r *http.Request) page {
 	p.Retry = r.URL.RequestURI()
 	return p
 }
 
-// tell lets the page that opened the window know that this sign-in came to nothing.
+// tell lets the page that opened the window know what this sign-in came to.
 func (p page) tell(t session.Transaction, oauthError string) page {
 	p.Tell = &popupMessage{V: 1, Type: "chatpass.login", Txn: t.Txn, Error: oauthError}
 	p.Target = t.PageOrigin
@@ -101,8 +116,9 @@ func (p page) tell(t session.Transaction, oauthError string) page {
 }
 
 // signedOut is the end of a sign-out that leads nowhere else.
-func (p *pages) signedOut() page {
-	return page{status: http.StatusOK, Good: true, Title: "You are signed out", Message: "You can close this window."}
+func (p *pages) signedOut(r *http.Request) page {
+	w := p.dictionary.read(r)
+	return page{status: http.StatusOK, Words: w, Text: w.SignedOut, Good: true}
 }
 
 // show writes a page that can do nothing but what it is there for.
@@ -115,9 +131,15 @@ func (p *pages) show(w http.ResponseWriter, shown page) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", shown.Words.Language)
+	ancestors := "'none'"
+	if shown.framed {
+		ancestors = "*"
+	} else {
+		h.Set("X-Frame-Options", "DENY")
+	}
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-"+shown.Nonce+"'; style-src 'nonce-"+shown.Nonce+
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Frame-Options", "DENY")
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors "+ancestors)
 	if shown.wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(shown.wait))
 	}

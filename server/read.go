@@ -81,6 +81,20 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	return form, nil
 }
 
+// readQuery reads the parameters of a request without a body, each of which may come once.
+func readQuery(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, exchange.Refuse(identity.ParameterMissing, "the query is not form-urlencoded")
+	}
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if len(q[name]) > 1 {
+			return nil, exchange.Refuse(identity.ParameterRepeated, "").Measured("parameter "+decision.Clip(name)+" more than once", "once")
+		}
+	}
+	return q, nil
+}
+
 // readJSON reads a JSON body into v. Unknown members are ignored, so that newer callers work too.
 func readJSON(r *http.Request, v any) error {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {

@@ -50,7 +50,7 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
 			s.redirectBack(w, r, t, failure(f))
 			return nil
 		}
-		s.pages.show(w, s.problem(f).again(r))
+		s.pages.show(w, s.problem(r, f).again(r))
 		return nil
 	}
 	t.State, t.Nonce, t.Verifier, t.MaxAge, t.ACRValues = login.State, login.Nonce, login.Verifier, login.MaxAge, login.ACRValues
@@ -66,14 +66,9 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
 // readStart reads and checks the query of E1. Nothing it refuses may lead to a redirect: where to
 // would be the stranger's choice.
 func (s *Server) readStart(r *http.Request) (session.Transaction, oidc.Ask, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := readQuery(r)
 	if err != nil {
-		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterMissing, "the query is not form-urlencoded")
-	}
-	for name := range q {
-		if len(q[name]) > 1 {
-			return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ParameterRepeated, "").Measured("parameter "+decision.Clip(name)+" more than once", "once")
-		}
+		return session.Transaction{}, oidc.Ask{}, err
 	}
 	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
 		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.CSRFFailed, "sign-in is for windows, not for frames or scripts")
@@ -164,7 +159,7 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request) error {
 			s.redirectBack(w, r, t, failure(f))
 			return nil
 		}
-		s.pages.show(w, s.problem(f).tell(t, failure(f)))
+		s.pages.show(w, s.problem(r, f).tell(t, failure(f)))
 		return nil
 	}
 	s.leadOn(w, r, t, "")
@@ -212,7 +207,7 @@ func (s *Server) leadOn(w http.ResponseWriter, r *http.Request, t session.Transa
 		s.redirectBack(w, r, t, oauthError)
 		return
 	}
-	s.pages.show(w, s.pages.popup(t, oauthError))
+	s.pages.show(w, s.pages.popup(r, t, oauthError))
 }
 
 // failure is what the page hears of a fault: an OAuth error (RFC 6749 §4.1.2.1).
@@ -223,8 +218,12 @@ func failure(f fault) string {
 	return "server_error"
 }
 
-func (s *Server) problem(f fault) page {
-	shown := s.pages.problem(f)
+func (s *Server) problem(r *http.Request, f fault) page {
+	return s.later(s.pages.problem(r, f), f)
+}
+
+// later says when to come back, if that helps.
+func (s *Server) later(shown page, f fault) page {
 	if exchange.Lookup(f.code).Retry == exchange.RetryLater {
 		shown.wait = s.retryAfter(f)
 	}
@@ -233,7 +232,7 @@ func (s *Server) problem(f fault) page {
 
 // showProblem is for a browser that we cannot send anywhere.
 func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, err error) {
-	s.pages.show(w, s.problem(s.fault(r, err)))
+	s.pages.show(w, s.problem(r, s.fault(r, err)))
 }
 
 func (s *Server) redirectBack(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {

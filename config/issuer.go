@@ -31,7 +31,7 @@ type Issuer struct {
 	Refresh string `yaml:"refresh" default:"auto" enum:"auto on off"`
 	// How higher authentication is asked for and recognised.
 	StepUp IssuerStepUp `yaml:"step_up"`
-	// Accept front-channel logout (OpenID Connect Front-Channel Logout 1.0).
+	// Let a frame in the browser end sessions (OpenID Connect Front-Channel Logout 1.0), for issuers without back-channel logout (Entra). Register {our issuer}/v1/frontchannel-logout/NAME there, with sid required.
 	FrontchannelLogout bool `yaml:"frontchannel_logout" default:"false"`
 	// Fetch userinfo at sign-in; its claims fill in what the ID token lacks, and stay for the session.
 	Userinfo bool `yaml:"userinfo" default:"false"`

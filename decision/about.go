@@ -239,7 +239,7 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in.",
 	},
 	identity.EndedByIssuer: {
-		Check: "session", Meaning: "The issuer ended the session (back-channel logout), or the token is older than a sign-out, a revocation or a logout token that ended its sign-in.",
+		Check: "session", Meaning: "The issuer ended the session (back-channel or front-channel logout), or the token is older than a sign-out, a revocation or a logout token that ended its sign-in.",
 		Usual: "The person signed out, at the identity provider or here, or the app's backend revoked a session.", likely: "The person's sign-in at issuer {idp} was ended by a logout token, a sign-out or a revocation: {measured}.",
 		Remedy: "Sign in.",
 	},

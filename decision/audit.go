@@ -35,7 +35,7 @@ func (d *Decision) class() (class, activity int) {
 	switch d.Verb {
 	case "sign-in":
 		return 3002, 1 // Logon
-	case "sign-out", "logout-token":
+	case "sign-out", "logout-token", "front-channel":
 		return 3002, 2 // Logoff
 	}
 	return 3003, 1 // Assign Privileges

@@ -14,7 +14,7 @@ type Decision struct {
 	ID   string    `json:"decision"`
 	Time time.Time `json:"time"`
 	// Verb is what was asked: "exchange", "context", "claim", "sign-in", "sign-out", "logout-token",
-	// "introspection" if that was not answered; "request" if it was refused before it was known.
+	// "front-channel", "introspection" if that was not answered; "request" if it was refused before it was known.
 	Verb string `json:"verb"`
 	// RequestID is the X-Request-Id of the answer.
 	RequestID string `json:"request_id"`

@@ -30,7 +30,7 @@ func line(t *testing.T, d decision.Decision) map[string]any {
 func TestAuditLineHasTheShapeOfItsClass(t *testing.T) {
 	for verb, want := range map[string]struct{ class, typ float64 }{
 		"exchange": {3003, 300301}, "context": {3003, 300301}, "claim": {3003, 300301},
-		"sign-in": {3002, 300201}, "sign-out": {3002, 300202}, "logout-token": {3002, 300202},
+		"sign-in": {3002, 300201}, "sign-out": {3002, 300202}, "logout-token": {3002, 300202}, "front-channel": {3002, 300202},
 	} {
 		got := line(t, decision.Decision{ID: "d1", Verb: verb, Time: time.UnixMilli(1700000000123), Outcome: decision.Issued})
 		if got["class_uid"] != want.class || got["type_uid"] != want.typ || got["category_uid"] != 3.0 || got["time"] != 1700000000123.0 {

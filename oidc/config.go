@@ -57,6 +57,9 @@ type Config struct {
 	ClockSkew time.Duration
 	// MaxTokenAge is the greatest age of `iat` in [Gate.Verify]; default 60 min.
 	MaxTokenAge time.Duration
+	// FrontchannelLogout: the issuer's word in a frame of the browser ends sessions, see
+	// [Gate.FrontchannelLogout].
+	FrontchannelLogout bool
 	// RedirectURL is where the issuer sends people back to; needed for sign-in only.
 	RedirectURL string
 	// JWKS is a fixed key set document for an issuer whose keys cannot be fetched; may be nil.

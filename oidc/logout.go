@@ -30,6 +30,29 @@ type Logout struct {
 // VerifyLogout checks a logout token of the issuer named idp (OpenID Connect Back-Channel Logout 1.0
 // §2.6), all but the replay of its id. A token without `exp`, as early drafts had it, is good for 5
 // minutes; none is good for longer. passed is told of the checks that the token passes; it may be nil.
+// maxSession bounds an issuer's session id, in bytes.
+const maxSession = 512
+
+// FrontchannelLogout reads what the issuer named idp says through a frame in somebody's browser
+// (OpenID Connect Front-Channel Logout 1.0 §2). Nothing is signed: what ends a session is to know its
+// sid, which nobody can guess, so a logout without one is rejected. So is every one of an issuer that
+// is not configured to be heard like this. IssuedAt, Expires and JTI of the answer are zero.
+func (g *Gate) FrontchannelLogout(idp, iss, sid string) (Logout, error) {
+	is, err := g.named(idp)
+	if err != nil {
+		return Logout{}, err
+	}
+	switch {
+	case !is.cfg.FrontchannelLogout:
+		return Logout{}, identity.Reject(identity.IssuerNotTrusted, "an issuer without frontchannel_logout", "one with frontchannel_logout: true")
+	case !is.issues(iss):
+		return Logout{}, untrusted(iss, is.cfg.Issuer)
+	case sid == "" || len(sid) > maxSession:
+		return Logout{}, identity.Reject(identity.ClaimMissing, "no sid, or one that is too long", "sid, at most 512 bytes")
+	}
+	return Logout{Issuer: is.tenants[iss].issuer, Session: sid}, nil
+}
+
 // Errors are as in [Gate.Verify].
 func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string, passed identity.Passed) (Logout, error) {
 	is, err := g.named(idp)

@@ -1,6 +1,7 @@
 package oidc_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -122,4 +123,20 @@ func TestLogoutWhileTheKeysCannotBeFetchedIsAnOutage(t *testing.T) {
 	p.keyPage = status(500)
 	_, err := newGate(t, p, c).VerifyLogout(t.Context(), "corp", p.logoutToken().sign(t), nil)
 	wantOutage(t, err)
+}
+
+func TestFrontchannelLogoutIsOffUnlessConfigured(t *testing.T) {
+	p := newIDP(t)
+	silent := newGate(t, p, newClock())
+	if _, err := silent.FrontchannelLogout("corp", p.URL, "s-1"); !errors.Is(err, identity.ErrRejected) {
+		t.Errorf("of an issuer that is not to be heard: %v", err)
+	}
+	heard := newGate(t, p, newClock(), func(c *oidc.Config) { c.FrontchannelLogout = true })
+	got, err := heard.FrontchannelLogout("corp", p.URL, "s-1")
+	if diff := cmp.Diff(oidc.Logout{Issuer: p.URL, Session: "s-1"}, got); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
+	}
+	if _, err := heard.FrontchannelLogout("nobody", p.URL, "s-1"); !errors.Is(err, identity.ErrRejected) {
+		t.Errorf("of nobody: %v", err)
+	}
 }

@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"chatpass/identity"
+	"chatpass/server"
 )
 
 // browser is a page of the shop and the cookies of its visitor.
@@ -349,6 +351,57 @@ func TestBackchannelLogoutEndsTheSession(t *testing.T) {
 	}
 }
 
+func TestFrontchannelLogoutEndsTheSessionItNames(t *testing.T) {
+	h := newHouse(t)
+	b := signedIn(t, h)
+	in := func(iss, sid string) reply {
+		return newBrowser(t, h).visit("/v1/frontchannel-logout/corp?" + url.Values{"iss": {iss}, "sid": {sid}}.Encode())
+	}
+	for what, q := range map[string][2]string{"another issuer": {"https://evil.example", "u1"}, "no issuer": {"", "u1"}, "no session": {h.issuer.URL, ""}, "a long session": {h.issuer.URL, strings.Repeat("u", 513)}} {
+		if res := in(q[0], q[1]); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s", what, res.Status)
+		}
+	}
+	guessed := in(h.issuer.URL, "u2")
+	if res := b.call("/v1/context", map[string]any{}); res.StatusCode != http.StatusOK {
+		t.Fatalf("ended by a guess: %s", res.Status)
+	}
+	known := in(h.issuer.URL, "u1")
+	wantCode(t, b.call("/v1/context", map[string]any{}), http.StatusUnauthorized, identity.EndedByIssuer)
+	if csp := known.Header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "frame-ancestors *") || known.Header.Get("X-Frame-Options") != "" {
+		t.Errorf("no frame can hold it: %q", csp)
+	}
+	nonce := regexp.MustCompile(`nonce="[^"]+"`)
+	if guessed.StatusCode != http.StatusOK || nonce.ReplaceAllString(string(guessed.body), "") != nonce.ReplaceAllString(string(known.body), "") {
+		t.Error("the answer tells whether a session was there")
+	}
+	if res := in(h.issuer.URL, "u1"); res.StatusCode != http.StatusOK {
+		t.Errorf("a second time: %s", res.Status)
+	}
+}
+
+// Else anybody could lock somebody out, and fill the store.
+func TestFrontchannelLogoutOfNobodyLeavesNoTrace(t *testing.T) {
+	h := newHouse(t)
+	signed := h.values["ada"]
+	newBrowser(t, h).visit("/v1/frontchannel-logout/corp?" + url.Values{"iss": {h.issuer.URL}, "sid": {"u1"}}.Encode())
+	h.values["ada"] = signed
+	if w := h.exchange(nil); w.Code != http.StatusOK {
+		t.Errorf("afterwards: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestWhoGuessesFrontchannelSessionsIsTurnedAway(t *testing.T) {
+	h := newHouse(t, func(c *server.Config) { c.Limits.RefusalsPerIP = 20 })
+	last := 0
+	for range 30 {
+		last = newBrowser(t, h).visit("/v1/frontchannel-logout/corp?" + url.Values{"iss": {h.issuer.URL}, "sid": {rand.Text()}}.Encode()).StatusCode
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("the 30th guess in a minute: %d", last)
+	}
+}
+
 func TestLogoutTokenForNobodyIsRefused(t *testing.T) {
 	h := newHouse(t)
 	r := httptest.NewRequest(http.MethodPost, "/v1/backchannel-logout/nobody", strings.NewReader("logout_token="+h.issuer.logoutToken(t)))
@@ -430,7 +483,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	for _, target := range []string{
 		"GET /", "GET /nowhere", "GET /oauth2/token", "POST /oauth2/token", "POST /v1/context", "GET /v1/session?client_id=web", "PUT /v1/session",
 		"GET /v1/login/start", "GET /v1/login/callback/corp", "GET /v1/login/callback/nobody", "GET /v1/logout/start", "GET /v1/logout/callback",
-		"POST /v1/backchannel-logout/nobody", "GET /.well-known/jwks.json", "GET /.well-known/openid-configuration", "GET /sdk/v1/nothing.js", "GET /sdk/v1/chatpass.js",
+		"POST /v1/backchannel-logout/nobody", "GET /v1/frontchannel-logout/corp", "GET /.well-known/jwks.json", "GET /.well-known/openid-configuration", "GET /sdk/v1/nothing.js", "GET /sdk/v1/chatpass.js",
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		res := newBrowser(t, h).do(httptest.NewRequest(method, path, nil))

@@ -196,7 +196,7 @@ func newIssuer(t testing.TB) *issuer {
 
 func (i *issuer) config() oidc.Config {
 	return oidc.Config{
-		Name: "corp", Issuer: i.URL, ClientID: "chatpass", ClientSecret: "s", Scopes: []string{"openid"}, SubjectClaim: "sub", SubjectIssuer: i.URL,
+		Name: "corp", Issuer: i.URL, ClientID: "chatpass", ClientSecret: "s", FrontchannelLogout: true, Scopes: []string{"openid"}, SubjectClaim: "sub", SubjectIssuer: i.URL,
 		Algorithms: []string{"ES256"}, ClockSkew: time.Minute, MaxTokenAge: time.Hour, RedirectURL: self + "/v1/login/callback/corp",
 		Client: jwks.NewClient(jwks.ClientConfig{AllowPrivate: true}), Now: time.Now,
 	}

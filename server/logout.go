@@ -159,3 +159,33 @@ func (s *Server) obeyIssuer(r *http.Request, record *decision.Decision, token st
 	}
 	return err
 }
+
+// frontchannelLogout is E10: the issuer's page loads this one in a frame when a person signs out there
+// (OpenID Connect Front-Channel Logout 1.0 §2). It is the one GET that changes something. The answer is
+// the same whether a session ended or not; who guesses is soon turned away.
+func (s *Server) frontchannelLogout(w http.ResponseWriter, r *http.Request) error {
+	q, err := readQuery(r)
+	if err != nil {
+		return err
+	}
+	idp := r.PathValue("issuer")
+	said, err := s.cfg.Gate.FrontchannelLogout(idp, q.Get("iss"), q.Get("sid"))
+	if err != nil {
+		return err
+	}
+	ended, err := s.cfg.Sessions.LogoutLive(r.Context(), said.Issuer, said.Session)
+	if err == nil && ended == 0 {
+		_ = s.limits.households.count(visitOf(r).household) // one too many is the next one's affair
+	} else {
+		record := s.record(r, "front-channel", "", "")
+		record.IDP = idp
+		err = s.conclude(r, record, err)
+	}
+	if err != nil {
+		return err
+	}
+	shown := s.pages.signedOut(r)
+	shown.framed = true
+	s.pages.show(w, shown)
+	return nil
+}

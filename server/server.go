@@ -107,6 +107,7 @@ func (s *Server) Handler() http.Handler {
 	route("/v1/logout", s.forPages(s.limited(s.methods(verbs{"POST": s.logout}))))
 	route("/v1/logout/start", s.methods(verbs{"GET": s.startLogout}))
 	route("/v1/logout/callback", s.methods(verbs{"GET": s.finishLogout}))
+	route("/v1/frontchannel-logout/{issuer}", s.limited(s.methods(verbs{"GET": s.frontchannelLogout})))
 	route("/v1/backchannel-logout/{issuer}", s.methods(verbs{"POST": s.backchannelLogout}))
 
 	route("/.well-known/jwks.json", s.forAll(s.methods(verbs{"GET": s.keySet, "HEAD": s.keySet})))

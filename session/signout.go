@@ -98,6 +98,34 @@ func (s *Sessions) Logout(ctx context.Context, m Marker, jti string, jtiExpires 
 	return ended, nil
 }
 
+// LogoutLive obeys an issuer's word that nothing proves but the name of its session, which nobody can
+// guess: it does what [Sessions.Logout] does if a session of ours that is alive came from it, and
+// nothing otherwise. It returns the number of sessions it ended.
+func (s *Sessions) LogoutLive(ctx context.Context, issuer, upstreamSession string) (int, error) {
+	now := s.cfg.Now()
+	m := Marker{Issuer: issuer, Session: upstreamSession, Before: now, Expires: now.Add(MarkerLifetime)}
+	live, err := s.anyLive(ctx, m)
+	if err != nil || !live {
+		return 0, err
+	}
+	if err := s.cfg.Store.Mark(ctx, m); err != nil {
+		return 0, fmt.Errorf("mark sign-out: %w", err)
+	}
+	return s.endMarked(ctx, m, func(Session) bool { return true }, identity.EndedByIssuer)
+}
+
+func (s *Sessions) anyLive(ctx context.Context, m Marker) (bool, error) {
+	for found, err := range s.cfg.Store.ByUpstream(ctx, m) {
+		if err != nil {
+			return false, fmt.Errorf("list sessions to end: %w", err)
+		}
+		if found.Ended.IsZero() && m.Before.Before(found.Ends) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // endMarked ends the sessions that a marker speaks of, as far as they are meant.
 func (s *Sessions) endMarked(ctx context.Context, m Marker, meant func(Session) bool, cause identity.Code) (ended int, err error) {
 	for live, err := range s.cfg.Store.ByUpstream(ctx, m) {

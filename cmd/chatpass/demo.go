@@ -247,7 +247,7 @@ func (s *speaker) decision(d *decision.Decision) {
 	what := map[string]string{
 		"sign-in": "sign-in came back from the identity provider", "claim": "the page claimed the sign-in: new session and first context",
 		"context": "context renewed from the session", "exchange": "ID token exchanged for a context",
-		"sign-out": "signed out", "logout-token": "the identity provider ended a session",
+		"sign-out": "signed out", "logout-token": "the identity provider ended a session", "front-channel": "the identity provider ended a session",
 	}[d.Verb]
 	if d.Outcome != decision.Issued {
 		row := exchange.Lookup(d.Code)

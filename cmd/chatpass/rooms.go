@@ -111,10 +111,6 @@ func unbuilt(cfg *config.Config) config.Faults {
 	if !withPKCS11 && cfg.Keys.PKCS11 != (config.PKCS11{}) {
 		all = append(all, cfg.Fault("keys.pkcs11", "this binary is built without PKCS#11", "build with -tags pkcs11, or remove the section: keys are sealed in the store then"))
 	}
-	for _, c := range cfg.Issuers {
-		at := "issuers." + c.Name + "."
-		refuse(c.FrontchannelLogout, at+"frontchannel_logout", "use back-channel logout")
-	}
 	for _, app := range cfg.Apps {
 		at := "apps." + app.Name + "."
 		refuse(len(app.StepUp.ACR) > 0, at+"step_up.acr", "leave it out, or ask for acr_values with every sign-in")
@@ -187,7 +183,8 @@ func appConfig(c config.App) (exchange.App, error) {
 func issuerConfig(cfg *config.Config, c config.Issuer) (oidc.Config, error) {
 	issuer := oidc.Config{
 		Name: c.Name, Issuer: c.Issuer, Tenants: c.Tenants, Aliases: c.IssuerAliases, Scopes: c.Scopes, Userinfo: c.Userinfo,
-		ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(),
+		FrontchannelLogout: c.FrontchannelLogout,
+		ClientID:           c.ClientID, ClientSecret: c.ClientSecret.Reveal(),
 		PrivateKey: []byte(c.PrivateKey.Reveal()), AssertionAudience: c.AssertionAudience,
 		SubjectClaim: c.SubjectClaim, SubjectIssuer: c.SubjectIssuer,
 		ACRValues: c.ACRValues, Algorithms: c.Algorithms, ClockSkew: c.ClockSkew, MaxTokenAge: c.MaxTokenAge,

@@ -3,13 +3,14 @@ GO    ?= go
 TOOL   = $(GO) tool -modfile=$(CURDIR)/tools.mod
 GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 
-.PHONY: help build check test soak demo fmt module-path
+.PHONY: help build check test soak demo fmt module-path screenshots
 
 help:
 	@echo 'make demo    run everything on this machine and open the shop page'
 	@echo 'make build   bin/chatpass: one static binary'
 	@echo 'make check   formatting, vet, staticcheck, the house plan'
 	@echo 'make test    every test: rooms, SDK, real identity provider, real browser'
+	@echo 'make screenshots  every page that people see, in each language, light and dark, into bin/screenshots'
 	@echo 'make module-path TO=example.org/chatpass   give the Go modules another path'
 	@echo 'make soak    the long forms of the tests; writes docs/soak.md'
 
@@ -37,6 +38,12 @@ soak:
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
 	@node .ci/soak.mjs
+
+screenshots:
+	@.ci/prepare
+	@$(MAKE) --no-print-directory build
+	@CHATPASS=$(CURDIR)/bin/chatpass CHATPASS_SCREENSHOTS=$(CURDIR)/bin/screenshots node --test --test-reporter=dot e2e/browser/pages.test.mjs
+	@echo bin/screenshots
 
 module-path:
 	@node .ci/module-path.mjs '$(TO)'

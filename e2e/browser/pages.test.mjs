@@ -1,0 +1,84 @@
+// The pages that people see of the service, in a real browser: they fit, can be read in light and dark, run
+// nothing but their own script, and say the same to a screen reader. With the environment variable
+// CHATPASS_SCREENSHOTS set to a folder, each is photographed there (`make screenshots`).
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { freeAddress, serve, urlOf } from './chatpass.mjs';
+import { launch } from './chromium.mjs';
+
+const languages = ['en', 'de', 'fr', 'es', 'ja'];
+const themes = ['light', 'dark'];
+const folder = process.env.CHATPASS_SCREENSHOTS;
+if (folder) mkdirSync(folder, { recursive: true });
+
+test('the pages of the service', { timeout: 240_000 }, async (t) => {
+  const [listen, nobody] = [await freeAddress(), await freeAddress()];
+  const url = urlOf(listen);
+  await serve(t, listen, { CORP_SECRET: 'a-secret-of-the-issuer-0123456789abcdef' }, `
+issuers:
+  corp: {issuer: ${urlOf(nobody)}, client_id: chatpass, client_secret: env:CORP_SECRET, frontchannel_logout: true}
+apps:
+  support:
+    audience: [https://api.example.com]
+    issuers: [corp]
+    origins: [http://localhost:1]
+    clients: {support-web: {type: browser}}
+`);
+  const start = new URLSearchParams({ client_id: 'support-web', txn: 'a'.repeat(22), challenge: 'c'.repeat(43), mode: 'popup', page_origin: 'http://localhost:1' });
+  const frame = new URLSearchParams({ iss: urlOf(nobody), sid: 'nobody' });
+  const pages = {
+    'signed-out': { path: '/v1/logout/callback', status: 200 },
+    'sign-out-failed': { path: '/v1/logout/start?l=old', status: 410 },
+    expired: { path: '/v1/login/callback/corp?code=c&state=s', status: 410 },
+    failed: { path: '/v1/login/start?client_id=nobody', status: 401 },
+    unavailable: { path: `/v1/login/start?${start}`, status: 503 },
+    'front-channel': { path: `/v1/frontchannel-logout/corp?${frame}`, status: 200 },
+  };
+  const browser = await launch(t);
+  for (const locale of languages) {
+    for (const colorScheme of themes) {
+      await t.test(`${locale}, ${colorScheme}`, async () => {
+        const context = await browser.newContext({ locale, colorScheme, viewport: { width: 420, height: 560 } });
+        const page = await context.newPage();
+        const said = [];
+        page.on('console', (message) => /Content Security|error/i.test(message.text()) && !/status of/.test(message.text()) && said.push(message.text()));
+        for (const [name, { path, status }] of Object.entries(pages)) {
+          const answer = await page.goto(url + path);
+          assert.equal(answer.status(), status, name);
+          assert.equal(await page.locator('html').getAttribute('lang'), locale, name);
+          await reads(page, name);
+          if (folder) await page.screenshot({ path: join(folder, `${name}-${locale}-${colorScheme}.png`) });
+        }
+        assert.deepEqual(said, []);
+        await context.close();
+      });
+    }
+  }
+});
+
+// reads holds one page against what everybody needs: a heading that is announced, contrast (WCAG 2.2, 1.4.3),
+// and nothing that does not fit a narrow popup.
+async function reads(page, name) {
+  await page.getByRole('status').waitFor();
+  const found = await page.evaluate(() => {
+    const channel = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const light = (color) => color.match(/\d+/g).slice(0, 3).map((v) => channel(Number(v))).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (el) => (/, 0\)$|transparent/.test(getComputedStyle(el).backgroundColor) ? behind(el.parentElement) : getComputedStyle(el).backgroundColor);
+    const contrast = (el) => {
+      const [a, b] = [light(getComputedStyle(el).color), light(behind(el))].sort((x, y) => y - x);
+      return (a + 0.05) / (b + 0.05);
+    };
+    const texts = [...document.querySelectorAll('h1, p, a, small')];
+    return {
+      title: document.title, heading: document.querySelector('h1').textContent,
+      contrast: Math.min(...texts.map(contrast)),
+      wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
+      empty: texts.some((el) => el.textContent.trim() === ''),
+    };
+  });
+  assert.equal(found.title, found.heading, name);
+  assert.ok(found.contrast >= 4.5, `${name}: contrast ${found.contrast.toFixed(2)}`);
+  assert.deepEqual([found.wide, found.empty], [false, false], `${name}: wide, empty`);
+}

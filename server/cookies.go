@@ -94,10 +94,10 @@ func sealedTransaction(r *http.Request, txn string) string {
 	return cookieValue(r, transactionName(txn))
 }
 
+// cookieValue is empty for a cookie that comes twice, too: one of them is somebody else's.
 func cookieValue(r *http.Request, name string) string {
-	c, err := r.Cookie(name)
-	if err != nil {
-		return ""
+	if sent := r.CookiesNamed(name); len(sent) == 1 {
+		return sent[0].Value
 	}
-	return c.Value
+	return ""
 }

@@ -2,75 +2,9 @@
 // in a real browser.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { start as startIssuer } from '../op/op.mjs';
-import { freeAddress, serve, steps, until, urlOf } from './chatpass.mjs';
-import { launch } from './chromium.mjs';
-import { audience, open as openShop } from './shop.mjs';
-
-const secret = 'chatpass-secret-at-the-issuer-0123456789';
-
-// company is everything running, and a browser on the shop's page.
-async function company(t, path = '/') {
-  const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
-  const url = urlOf(listen);
-  const issuer = await startIssuer({
-    port: Number(issuerAddress.split(':')[1]),
-    groups: { alice: ['gold'] },
-    clients: [{
-      client_id: 'chatpass', client_secret: secret,
-      redirect_uris: [`${url}/v1/login/callback/corp`],
-      post_logout_redirect_uris: [`${url}/v1/logout/callback`],
-      backchannel_logout_uri: `${url}/v1/backchannel-logout/corp`, backchannel_logout_session_required: true,
-    }],
-  });
-  t.after(() => issuer.stop());
-  const service = await serve(t, listen, { CORP_SECRET: secret }, `
-dangerously_short_lifetimes: true
-issuers:
-  corp:
-    issuer: ${issuer.issuer}
-    client_id: chatpass
-    client_secret: env:CORP_SECRET
-    scopes: [openid, profile, email]
-apps:
-  support:
-    audience: [${audience}]
-    issuers: [corp]
-    origins: [${urlOf(shopAddress)}]
-    return_to: [${urlOf(shopAddress)}/]
-    admit: has(claims.email)
-    claims: {name: claims.name, tier: "'gold' in claims.groups ? 'gold' : 'standard'"}
-    scopes: [chat:read]
-    context_lifetime: 20s
-    clients:
-      support-web: {type: browser}
-`);
-  const shop = await openShop(t, shopAddress, url);
-  const context = await (await launch(t)).newContext();
-  context.setDefaultTimeout(30_000);
-  const page = await context.newPage();
-  const errors = [];
-  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  page.on('pageerror', (err) => errors.push(err.message));
-  await page.goto(shop.url + path);
-  return { page, context, shop, issuer, service, url, errors };
-}
-
-const ask = (page) => page.getByRole('button', { name: 'Which orders are mine?' }).click();
-const signIn = (page) => page.getByRole('button', { name: 'Sign In' });
-const shows = (page, text) => until(`the page says "${text}"`, async () => (await page.locator('#answer').textContent()).includes(text));
-
-// popup clicks Sign In and returns the window that opens.
-async function popup(page) {
-  const [opened] = await Promise.all([page.waitForEvent('popup'), signIn(page).click()]);
-  return opened;
-}
-
-async function enter(window, person) {
-  await window.locator('input[name=login]').fill(person);
-  await window.locator('input[name=password]').fill('any');
-  await Promise.all([window.waitForEvent('close'), window.getByRole('button', { name: 'Sign-in' }).click()]);
-}
+import { freeAddress, steps, until } from './chatpass.mjs';
+import { ask, company, enter, popup, shows, signIn } from './company.mjs';
+import { open as openShop } from './shop.mjs';
 
 test('a customer chats signed in, through renewal, sign-out at the issuer and back', { timeout: 240_000 }, async (t) => {
   const { page, context, shop, issuer, service, errors } = await company(t);

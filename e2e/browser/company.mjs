@@ -7,8 +7,8 @@ import { audience, open as openShop } from './shop.mjs';
 
 const secret = 'chatpass-secret-at-the-issuer-0123456789';
 
-// company is everything running, and a browser on the shop's page.
-export async function company(t, path = '/') {
+// company is everything running, and a browser on the shop's page; contexts live for lifetime.
+export async function company(t, path = '/', lifetime = '20s') {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
   const url = urlOf(listen);
   const issuer = await startIssuer({
@@ -39,19 +39,20 @@ apps:
     admit: has(claims.email)
     claims: {name: claims.name, tier: "'gold' in claims.groups ? 'gold' : 'standard'"}
     scopes: [chat:read]
-    context_lifetime: 20s
+    context_lifetime: ${lifetime}
     clients:
       support-web: {type: browser}
 `);
   const shop = await openShop(t, shopAddress, url);
-  const context = await (await launch(t)).newContext();
+  const browser = await launch(t);
+  const context = await browser.newContext();
   context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const errors = [];
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('pageerror', (err) => errors.push(err.message));
   await page.goto(shop.url + path);
-  return { page, context, shop, issuer, service, url, errors };
+  return { page, context, browser, shop, issuer, service, url, errors };
 }
 
 export const ask = (page) => page.getByRole('button', { name: 'Which orders are mine?' }).click();

@@ -6,14 +6,15 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 export const audience = 'https://api.example.com';
 
-// open serves the page at /, with the SDK of issuer. What the API believed is in presented.
+// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener. What the API believed is in presented.
 export async function open(t, address, issuer) {
   const page = readFileSync(new URL('shop.html', import.meta.url), 'utf8').replaceAll('{issuer}', issuer);
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
   const presented = [];
   const server = http.createServer(async (request, response) => {
     if (request.url !== '/orders') {
-      response.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
+      const opener = request.url === '/isolated' ? { 'Cross-Origin-Opener-Policy': 'same-origin' } : {};
+      response.writeHead(200, { 'Content-Type': 'text/html', ...opener }).end(page);
       return;
     }
     try {

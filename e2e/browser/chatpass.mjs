@@ -10,15 +10,15 @@ const binary = process.env.CHATPASS;
 if (!binary) throw new Error('the environment variable CHATPASS must name the built binary: make build, then CHATPASS=$PWD/bin/chatpass');
 
 // serve runs `chatpass serve` on the address listen until the test t ends, and resolves when it is
-// ready. The rest of the configuration is the caller's. Its store is a new one of the kind that the
+// ready. Browsers find it at the URL issuer. The rest of the configuration is the caller's. Its store is a new one of the kind that the
 // environment variable CHATPASS_E2E_STORE names: sqlite (default) or postgres.
-export async function serve(t, listen, env, configuration) {
+export async function serve(t, listen, env, configuration, issuer = urlOf(listen)) {
   const dir = mkdtempSync(join(tmpdir(), 'chatpass-e2e-'));
   const admin = await freeAddress();
   const config = join(dir, 'chatpass.yaml');
   const store = newStore(dir);
   execFileSync(binary, ['secret', 'new', '-o', join(dir, 'master.json')]);
-  writeFileSync(config, `issuer: ${urlOf(listen)}
+  writeFileSync(config, `issuer: ${issuer}
 listen: ${listen}
 admin_listen: ${admin}
 store: ${store.setting}

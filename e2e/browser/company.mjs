@@ -7,10 +7,11 @@ import { audience, open as openShop } from './shop.mjs';
 
 const secret = 'chatpass-secret-at-the-issuer-0123456789';
 
-// company is everything running, and a browser on the shop's page; contexts live for lifetime.
-export async function company(t, path = '/', lifetime = '20s') {
+// company is everything running, and a browser on the shop's page at path; contexts live for lifetime. With
+// proxied, browsers know the service as a path on the shop's own origin alone.
+export async function company(t, { path = '/', lifetime = '20s', proxied = false } = {}) {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
-  const url = urlOf(listen);
+  const url = proxied ? `${urlOf(shopAddress)}/chat-auth` : urlOf(listen);
   const issuer = await startIssuer({
     port: Number(issuerAddress.split(':')[1]),
     groups: { alice: ['gold'] },
@@ -24,6 +25,7 @@ export async function company(t, path = '/', lifetime = '20s') {
   t.after(() => issuer.stop());
   const service = await serve(t, listen, { CORP_SECRET: secret }, `
 dangerously_short_lifetimes: true
+trusted_proxies: [127.0.0.1/32]
 issuers:
   corp:
     issuer: ${issuer.issuer}
@@ -42,8 +44,8 @@ apps:
     context_lifetime: ${lifetime}
     clients:
       support-web: {type: browser}
-`);
-  const shop = await openShop(t, shopAddress, url);
+`, url);
+  const shop = await openShop(t, shopAddress, url, proxied && listen);
   const browser = await launch(t);
   const context = await browser.newContext();
   context.setDefaultTimeout(30_000);

@@ -11,8 +11,8 @@ const inState = (page, ...wanted) => until(`the state is ${wanted.join(' or ')}`
 const events = (page) => page.locator('#events').textContent();
 
 // signedIn is a company with alice at the shop.
-async function signedIn(t, path, lifetime) {
-  const all = await company(t, path, lifetime);
+async function signedIn(t, lifetime) {
+  const all = await company(t, { lifetime });
   await ask(all.page);
   await enter(await popup(all.page), 'alice');
   await shows(all.page, welcome);
@@ -37,7 +37,7 @@ function watched(context) {
 }
 
 test('the network fails, and nobody is signed out', { timeout: 240_000 }, async (t) => {
-  const { page, context, service, url } = await signedIn(t, '/', '10m');
+  const { page, context, service, url } = await signedIn(t, '10m');
   const step = steps(t, async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`);
   await page.clock.install();
   await page.reload();
@@ -98,7 +98,7 @@ test('the network fails, and nobody is signed out', { timeout: 240_000 }, async 
 });
 
 test('a chat side that rejects for ever costs three renewals, and no prompt', { timeout: 120_000 }, async (t) => {
-  const { page, context } = await signedIn(t, '/', '10m');
+  const { page, context } = await signedIn(t, '10m');
   await page.clock.install();
   await page.reload();
   await inState(page, 'READY');
@@ -118,7 +118,7 @@ test('a chat side that rejects for ever costs three renewals, and no prompt', { 
 });
 
 test('ten tabs are one session', { timeout: 240_000 }, async (t) => {
-  const { page, context, shop, service } = await company(t, '/', '10m');
+  const { page, context, shop, service } = await company(t, { lifetime: '10m' });
   const step = steps(t, async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`);
   const tabs = [page];
   await step('a sign-in in one is one in all', async () => {
@@ -246,7 +246,7 @@ test('sign-in can always be begun again', { timeout: 240_000 }, async (t) => {
 });
 
 test('a browser that loses its cookies works until the context ends, and says so', { timeout: 120_000 }, async (t) => {
-  const { page, context } = await signedIn(t, '/', '10m');
+  const { page, context } = await signedIn(t, '10m');
   await context.clearCookies({ name: /^__Host-chatpass-/ });
   await page.evaluate(() => new Promise((done) => window.chat.contextProvider(done, true)));
   await until('the page says so', async () => /cookies_blocked/.test(await events(page)));

@@ -78,7 +78,7 @@ test('a cancelled sign-in leaves the chat anonymous, and the next one works', { 
 });
 
 test('where popups cannot be, sign-in goes by redirect and comes back', { timeout: 120_000 }, async (t) => {
-  const { page, shop } = await company(t, '/?redirect');
+  const { page, shop } = await company(t, { path: '/?redirect' });
   await ask(page);
   await signIn(page).click();
   await page.locator('input[name=login]').fill('alice');
@@ -99,4 +99,26 @@ test('a page that is not registered gets nothing', { timeout: 120_000 }, async (
     body: JSON.stringify({ client_id: 'support-web', activity: 'passive', cause: 'load' }),
   }).then(() => 'read', () => 'blocked'), `${url}/v1/context`);
   assert.equal(answer, 'blocked');
+});
+
+test('on a path of the site\'s own origin, behind its proxy (mode C)', { timeout: 120_000 }, async (t) => {
+  const { page, context, shop, url } = await company(t, { proxied: true });
+  assert.equal(new URL(url).origin, new URL(page.url()).origin);
+  await ask(page);
+  await enter(await popup(page), 'alice');
+  await shows(page, 'Alice, you are a gold customer.');
+  const [cookie] = (await context.cookies()).filter(({ name }) => name === '__Host-chatpass-support');
+  assert.equal(cookie.sameSite, 'Strict');
+  const first = shop.presented.at(-1).jti;
+  await until('a later context is presented', async () => {
+    await ask(page);
+    return shop.presented.at(-1).jti !== first;
+  });
+  const session = await page.evaluate((url) => fetch(`${url}/v1/session?client_id=support-web`, { headers: { 'X-Chatpass-Client': 'web/1' } }).then((r) => r.json()), url);
+  assert.equal(session.active, true, 'a GET on our own origin has no Origin header');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign me out' }).click();
+  await page.waitForURL(`${shop.url}/`);
+  await ask(page);
+  await shows(page, 'Please sign in.');
 });

@@ -6,12 +6,18 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 export const audience = 'https://api.example.com';
 
-// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener. What the API believed is in presented.
-export async function open(t, address, issuer) {
+// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener.
+// What is below the path of issuer is handed on to the address behind, if there is one. What the API believed is
+// in presented.
+export async function open(t, address, issuer, behind) {
   const page = readFileSync(new URL('shop.html', import.meta.url), 'utf8').replaceAll('{issuer}', issuer);
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
   const presented = [];
   const server = http.createServer(async (request, response) => {
+    if (behind && request.url.startsWith(new URL(issuer).pathname)) {
+      handOn(request, response, behind);
+      return;
+    }
     if (request.url !== '/orders') {
       const opener = request.url === '/isolated' ? { 'Cross-Origin-Opener-Policy': 'same-origin' } : {};
       response.writeHead(200, { 'Content-Type': 'text/html', ...opener }).end(page);
@@ -33,4 +39,16 @@ export async function open(t, address, issuer) {
     server.close();
   });
   return { url: `http://localhost:${port}`, presented };
+}
+
+// handOn is what a site's own proxy does.
+function handOn(request, response, address) {
+  const [hostname, port] = address.split(':');
+  const headers = { ...request.headers, 'x-forwarded-for': request.socket.remoteAddress, 'x-forwarded-proto': 'http' };
+  const onward = http.request({ hostname, port, method: request.method, path: request.url, headers }, (answer) => {
+    response.writeHead(answer.statusCode, answer.headers);
+    answer.pipe(response);
+  });
+  onward.on('error', () => response.destroy());
+  request.pipe(onward);
 }

@@ -37,6 +37,7 @@ type Store interface {
 	// kept before and have been counted since. All or none; [session.ErrExists] and [session.ErrNotFound]
 	// if one of them is the other.
 	KeepDecisions(ctx context.Context, fresh, counted []decision.Decision) error
-	// Decision returns a refusal that is kept; [session.ErrNotFound] if none of that id is.
+	// Decision returns a refusal that is kept, by its id or by that of its request; [session.ErrNotFound] if
+	// there is none.
 	Decision(ctx context.Context, id string) (decision.Decision, error)
 }

@@ -32,17 +32,26 @@ func Decisions(t *testing.T, open Opener[exchange.Store]) {
 	wantDecision(t, there, counted)
 	wantDecision(t, there, two)
 	wantNoDecision(t, there, "")
+	if got, err := there.Decision(t.Context(), two.RequestID); err != nil || got.ID != two.ID {
+		t.Errorf("request of decision two: got %q, %v", got.ID, err)
+	}
+	unasked := refusal("unasked", clock.Now())
+	unasked.RequestID = ""
+	wantErr(t, here.KeepDecisions(t.Context(), []decision.Decision{unasked}, nil), nil)
+	wantDecision(t, there, unasked)
+	wantNoDecision(t, there, "") // and not that of a request without id
 
 	clock.Advance(decision.KeptFor - time.Second)
 	wantDecision(t, there, counted)
 	clock.Advance(time.Second)
 	wantNoDecision(t, there, "one")
+	wantNoDecision(t, there, two.RequestID)
 	wantNoDecision(t, there, "two")
 }
 
 func refusal(id string, now time.Time) decision.Decision {
 	d := decision.Decision{
-		ID: id, Time: now, Verb: "exchange", RequestID: "r", App: "support", Client: "web", ClientType: "browser", IDP: "corp",
+		ID: id, Time: now, Verb: "exchange", RequestID: "request " + id, App: "support", Client: "web", ClientType: "browser", IDP: "corp",
 		Subject: "s", Actor: "a", Customer: "c", SID: "sid", JTI: "j", Audience: []string{"https://api"}, Scope: []string{"chat:read"},
 	}
 	d.Pass("client", "browser client web", "a registered client")

@@ -42,8 +42,11 @@ type Decision struct {
 	// Ladder is every check that was made, in that order. If the outcome is [Refused] or [Failed], the last
 	// rung is the only one that was not passed; else all were.
 	Ladder []Rung `json:"ladder"`
-	// More is how many of the same code and client came within the same minute and were not kept.
+	// More is how many of the same code and client came within the same minute and were counted with it.
 	More int `json:"more"`
+	// Like names the decision that this one was counted with; empty if it was kept itself. Of its own ladder
+	// there is only the check that was not passed.
+	Like string `json:"like,omitempty"`
 }
 
 // An Outcome is how a decision ended.

@@ -12,6 +12,23 @@ func (d *Decision) Failed() (Rung, bool) {
 	return Rung{}, false
 }
 
+// Borrow takes the ladder of the decision that d was counted with, if that one tells the same story. It
+// reports whether it does.
+func (d *Decision) Borrow(first Decision) bool {
+	same := d.tellsAsMuch(first)
+	if same {
+		d.Ladder = first.Ladder
+	}
+	return same
+}
+
+// tellsAsMuch reports whether another of the same kin would be explained in the same words.
+func (d *Decision) tellsAsMuch(other Decision) bool {
+	mine, _ := d.Failed()
+	theirs, _ := other.Failed()
+	return mine == theirs && d.Customer == other.Customer && d.SID == other.SID
+}
+
 // Cause says in a sentence what a refusal probably comes from. It is made of what was measured, and of
 // what its code usually comes from where that tells nothing more.
 func (d *Decision) Cause() string {

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -10,12 +11,14 @@ import (
 const (
 	// KeptFor is how long a refusal is kept.
 	KeptFor = 24 * time.Hour
-	// minute is the time in which refusals that are alike share room for mostAlike.
+	// minute is the time in which refusals that are alike share the room of a [circle].
 	minute = time.Minute
-	// mostAlike is how many of one kin are kept within a minute, each with other values.
-	mostAlike = 8
-	// flushEvery is the pause between two writes, maxRows what one writes at most.
-	flushEvery, maxRows = time.Second, 50
+	// mostAlike is how many of one kin are kept within a minute, each with other values, and mostAside how
+	// many more are kept without their ladders.
+	mostAlike, mostAside = 8, 64
+	// flushEvery is the pause between two writes, maxRows what one writes at most, and maxAside how many
+	// without ladders besides.
+	flushEvery, maxRows, maxAside = time.Second, 50, 50
 	// maxWatched bounds the refusals that are remembered at a time.
 	maxWatched = 4096
 	// flushTime bounds one write.
@@ -30,100 +33,86 @@ type KeeperConfig struct {
 }
 
 // A Keeper keeps refusals to be explained later: of those that are alike the first ones within a minute
-// that tell different stories, with the number of those that followed, and 50 a second at most. Strangers
+// that tell different stories, with the number of those that followed; some of these too, without their
+// ladders, so that whoever holds an id finds what it is about; and 50 of each a second at most. Strangers
 // have a small share of that room to themselves, whatever they send: they push out nobody who has proven
-// more. It never makes anybody wait: what it cannot keep, because there is too much or the store is away,
-// is counted and forgotten. It is safe for concurrent use.
+// more. Nor does one address push out another that has proven as little: it gets half at most. A Keeper
+// never makes anybody wait: what it cannot keep, because there is too much or the store is away, is
+// counted and forgotten. It is safe for concurrent use.
 type Keeper struct {
 	cfg KeeperConfig
 
 	mu      sync.Mutex
-	watched map[kin][]*first
+	watched map[kin]*circle
 	count   [standings]int // watched, by standing
-	waiting []*first       // not written yet
+	waiting []*seen        // not written yet
+	aside   []*seen        // nor these
 	stats   Stats
-}
-
-// first is the first refusal of its kin within a minute that tells its story.
-type first struct {
-	Decision
-	like    kin
-	written int // More, as it was written last
-}
-
-// tellsAsMuch reports whether d would be explained in the same words.
-func (f *first) tellsAsMuch(d *Decision) bool {
-	mine, _ := f.Failed()
-	other, _ := d.Failed()
-	return mine == other && f.Customer == d.Customer && f.SID == d.SID
 }
 
 // Stats counts refusals.
 type Stats struct {
-	Kept int64 // written to the store
-	More int64 // like one that was kept within the same minute
+	Kept int64 // written to the store, with their ladders
+	More int64 // like one that was kept within the same minute, written or not
 	Lost int64 // neither: there was too much, or the store was away
 }
 
 // NewKeeper returns a keeper that has seen nothing.
 func NewKeeper(cfg KeeperConfig) *Keeper {
-	return &Keeper{cfg: cfg, watched: map[kin][]*first{}}
+	return &Keeper{cfg: cfg, watched: map[kin]*circle{}}
 }
 
-// See takes note of a decision, if it was a no or a failure.
-func (k *Keeper) See(d *Decision) {
+// See takes note of a decision, if it was a no or a failure. from is what counts as one sender: an address,
+// or the network that one connection has to itself. If it is not known, nothing is bounded by it.
+func (k *Keeper) See(d *Decision, from netip.Prefix) {
 	if d.Outcome != Refused && d.Outcome != Failed {
 		return
 	}
-	like := kinOf(d)
+	fresh := &seen{Decision: *d, like: kinOf(d), from: from}
+	fresh.Client = Clip(d.Client)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if known := k.alike(like, d); known != nil {
-		known.More++
+	known := k.watched[fresh.like]
+	if first := known.whose(fresh); first != nil {
+		first.More++
 		k.stats.More++
+		k.setAside(known, fresh, first)
 		return
 	}
-	if !k.hasRoom(like.standing) {
+	if !fits(k.waiting, maxRows, fresh) || !k.mayWatch(fresh.like.standing) {
 		k.stats.Lost++
 		return
 	}
-	fresh := &first{Decision: *d, like: like}
-	fresh.Client = Clip(d.Client)
-	k.watched[like] = append(k.watched[like], fresh)
-	k.count[like.standing]++
+	if known == nil {
+		known = &circle{}
+		k.watched[fresh.like] = known
+	}
+	known.firsts = append(known.firsts, fresh)
+	k.count[fresh.like.standing]++
 	k.waiting = append(k.waiting, fresh)
 }
 
-// alike returns the refusal that d is to be counted with; nil if d is to be kept itself.
-func (k *Keeper) alike(like kin, d *Decision) *first {
-	known := k.watched[like]
-	for _, f := range known {
-		if f.tellsAsMuch(d) {
-			return f
-		}
+// setAside keeps one that is counted with another: all but its ladder, of which the other's tells.
+func (k *Keeper) setAside(c *circle, s, first *seen) {
+	if len(c.aside) >= mostAside || crowds(c.aside, mostAside, s) || !fits(k.aside, maxAside, s) {
+		return
 	}
-	if len(known) >= mostAlike {
-		return known[0]
-	}
-	return nil
+	failed, _ := s.Failed()
+	s.Like, s.Ladder = first.ID, []Rung{failed}
+	c.aside = append(c.aside, s)
+	k.aside = append(k.aside, s)
 }
 
-// hasRoom reports whether one more of that standing may wait and be watched: there is room at all, and
-// those who have proven no more have not used theirs up.
-func (k *Keeper) hasRoom(s standing) bool {
-	waiting, watched, all := 0, 0, 0
-	for _, f := range k.waiting {
-		if f.like.standing <= s {
-			waiting++
-		}
-	}
+// mayWatch reports whether one more of that standing may be watched.
+func (k *Keeper) mayWatch(s standing) bool {
+	watched, all := 0, 0
 	for at, n := range k.count {
 		all += n
 		if standing(at) <= s {
 			watched += n
 		}
 	}
-	return len(k.waiting) < maxRows && waiting < s.share(maxRows) && all < maxWatched && watched < s.share(maxWatched)
+	return all < maxWatched && watched < s.share(maxWatched)
 }
 
 // Stats returns the counts so far.
@@ -161,8 +150,8 @@ func (k *Keeper) Flush(ctx context.Context, age time.Duration) {
 
 // A batch is what one write stores.
 type batch struct {
-	firsts         []*first
-	fresh, counted []Decision // as they are when the write begins; fresh are those of firsts
+	firsts         []*seen
+	fresh, counted []Decision // as they are when the write begins; fresh are those of firsts, and those aside
 }
 
 // take takes what is to be written now. A minute that is over ends here: the next refusal of its kin is a
@@ -171,19 +160,23 @@ func (k *Keeper) take(until time.Time) batch {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	b := batch{firsts: k.waiting}
-	for _, f := range k.waiting {
-		b.fresh = append(b.fresh, f.Decision)
-		f.written = f.More
+	for _, s := range k.waiting {
+		b.fresh = append(b.fresh, s.Decision)
+		s.written = s.More
 	}
-	k.waiting = nil
+	rows := len(b.fresh)
+	for _, s := range k.aside {
+		b.fresh = append(b.fresh, s.Decision)
+	}
+	k.waiting, k.aside = nil, nil
 	for like := range k.watched {
-		k.forget(like, func(f *first) bool {
-			over, news := !f.Time.After(until), f.More > f.written
-			if !over || news && len(b.fresh)+len(b.counted) >= maxRows {
+		k.forget(like, func(s *seen) bool {
+			over, news := !s.Time.After(until), s.More > s.written
+			if !over || news && rows+len(b.counted) >= maxRows {
 				return false
 			}
 			if news {
-				b.counted = append(b.counted, f.Decision)
+				b.counted = append(b.counted, s.Decision)
 			}
 			return true
 		})
@@ -192,11 +185,15 @@ func (k *Keeper) take(until time.Time) batch {
 }
 
 // forget watches no longer those of a kin that are done with.
-func (k *Keeper) forget(like kin, done func(*first) bool) {
-	before := len(k.watched[like])
-	left := slices.DeleteFunc(k.watched[like], done)
-	k.count[like.standing] -= before - len(left)
-	if k.watched[like] = left; len(left) == 0 {
+func (k *Keeper) forget(like kin, done func(*seen) bool) {
+	known := k.watched[like]
+	if known == nil {
+		return
+	}
+	before := len(known.firsts)
+	known.firsts, known.aside = slices.DeleteFunc(known.firsts, done), slices.DeleteFunc(known.aside, done)
+	k.count[like.standing] -= before - len(known.firsts)
+	if len(known.firsts) == 0 {
 		delete(k.watched, like)
 	}
 }
@@ -207,11 +204,11 @@ func (k *Keeper) settle(b batch, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.stats.Kept += int64(len(b.fresh))
+		k.stats.Kept += int64(len(b.firsts))
 		return
 	}
-	k.stats.Lost += int64(len(b.fresh))
+	k.stats.Lost += int64(len(b.firsts))
 	for _, lost := range b.firsts {
-		k.forget(lost.like, func(f *first) bool { return f == lost })
+		k.forget(lost.like, func(s *seen) bool { return s == lost })
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -18,25 +20,35 @@ import (
 
 // shelf keeps what a keeper hands it, and counts the rows of each write.
 type shelf struct {
-	mu   sync.Mutex
-	rows map[string]decision.Decision
-	most int
-	err  error // instead of keeping
+	mu              sync.Mutex
+	rows, aside     map[string]decision.Decision // with their ladders, and counted with one of these
+	most, mostAside int
+	err             error // instead of keeping
 }
 
 func (s *shelf) keep(_ context.Context, fresh, counted []decision.Decision) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.most = max(s.most, len(fresh)+len(counted))
+	aside := map[string]decision.Decision{}
+	for _, d := range fresh {
+		if d.Like != "" {
+			aside[d.ID] = d
+		}
+	}
+	s.most, s.mostAside = max(s.most, len(fresh)+len(counted)-len(aside)), max(s.mostAside, len(aside))
 	if s.err != nil {
 		return s.err
 	}
 	for _, d := range fresh {
-		if _, there := s.rows[d.ID]; there {
+		_, there := s.rows[d.ID]
+		if _, too := s.aside[d.ID]; there || too {
 			return errors.New("kept twice: " + d.ID)
 		}
-		s.rows[d.ID] = d
+		if d.Like == "" {
+			s.rows[d.ID] = d
+		}
 	}
+	maps.Copy(s.aside, aside)
 	for _, d := range counted {
 		if _, there := s.rows[d.ID]; !there {
 			return errors.New("counted before it was kept: " + d.ID)
@@ -63,7 +75,7 @@ type bench struct {
 }
 
 func newBench() *bench {
-	b := &bench{shelf: &shelf{rows: map[string]decision.Decision{}}, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
+	b := &bench{shelf: &shelf{rows: map[string]decision.Decision{}, aside: map[string]decision.Decision{}}, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
 	b.Keeper = decision.NewKeeper(decision.KeeperConfig{Keep: b.shelf.keep, Now: func() time.Time { return b.now }})
 	return b
 }
@@ -83,10 +95,12 @@ func asked(code identity.Code, client, clientType string, passed ...string) deci
 	return d
 }
 
-func (b *bench) see(d decision.Decision) string {
+func (b *bench) see(d decision.Decision) string { return b.seeFrom(netip.Prefix{}, d) }
+
+func (b *bench) seeFrom(place netip.Prefix, d decision.Decision) string {
 	b.seen++
-	d.ID, d.Time = fmt.Sprint("d", b.seen), b.now
-	b.See(&d)
+	d.ID, d.Time, d.RequestID = fmt.Sprint("d", b.seen), b.now, fmt.Sprint("r", b.seen)
+	b.See(&d, place)
 	return d.ID
 }
 
@@ -178,7 +192,7 @@ func TestStrangersPushOutNobody(t *testing.T) {
 				kept++
 			}
 		}
-		if kept < 8 || b.shelf.most > 50 {
+		if kept < 8 || b.shelf.most > 50 || b.shelf.mostAside > 50 {
 			t.Errorf("%s: %d of 8 people are kept, %d rows at once", what, kept, b.shelf.most)
 		}
 	}
@@ -199,6 +213,123 @@ func TestDifferentStoriesAreKept(t *testing.T) {
 	}
 	if len(stories) != 8 || len(b.shelf.rows) != 8 || b.Stats().More != 12 {
 		t.Errorf("kept %d rows with %d stories: %+v", len(b.shelf.rows), len(stories), b.Stats())
+	}
+}
+
+// A minute's refusals that are alike are told once. Each of the first ones can be found all the same, with
+// the check of its own that was not passed.
+func TestWhatIsCountedIsFoundToo(t *testing.T) {
+	b := newBench()
+	first := b.refuse(identity.TokenExpired, "web")
+	same := b.refuse(identity.TokenExpired, "web")
+	for i := range 7 {
+		b.see(expired(fmt.Sprint(i)))
+	}
+	other := expired("8 minutes")
+	other.SID = "sid"
+	ninth := b.see(other)
+	b.second(t.Context())
+	if got := b.shelf.aside[same]; got.Like != first || len(got.Ladder) != 1 || got.Ladder[0].Measured != "bad" || got.RequestID != "r2" {
+		t.Errorf("the second of two is kept as %+v", got)
+	}
+	if got := b.shelf.aside[ninth]; got.Like != first || len(got.Ladder) != 1 || got.Ladder[0].Measured != "8 minutes" || got.SID != "sid" {
+		t.Errorf("the ninth story is kept as %+v", got)
+	}
+	if len(b.shelf.rows) != 8 || len(b.shelf.aside) != 2 || b.shelf.rows[first].More != 2 || len(b.shelf.rows[first].Ladder) != 2 {
+		t.Errorf("%d are kept and %d beside them: %+v", len(b.shelf.rows), len(b.shelf.aside), b.shelf.rows[first])
+	}
+	for range 3 {
+		for range 100 {
+			b.refuse(identity.TokenExpired, "web")
+		}
+		b.second(t.Context())
+	}
+	if len(b.shelf.aside) != 64 || b.shelf.mostAside != 50 {
+		t.Errorf("%d are kept within a minute, %d at once", len(b.shelf.aside), b.shelf.mostAside)
+	}
+}
+
+func expired(measured string) decision.Decision {
+	d := decision.Decision{Verb: "exchange", App: "support", Client: "web", ClientType: "backend"}
+	d.Pass("client", "good", "good")
+	d.End(decision.Refused, identity.TokenExpired, measured, "good")
+	return d
+}
+
+// Of those who have proven as little, one address leaves half of the room to others: of a kin's minute, and
+// of a second's writes.
+func TestOneAddressPushesOutNobody(t *testing.T) {
+	flood, victim := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+	b := newBench()
+	for range 60 {
+		for i := range 200 {
+			b.seeFrom(flood, expired(fmt.Sprint("story ", i)))
+		}
+		b.second(t.Context())
+	}
+	kept, aside := len(b.shelf.rows), len(b.shelf.aside)
+	if kept != 4 || aside != 32 {
+		t.Errorf("of one address %d are kept and %d beside them, want half of 8 and of 64", kept, aside)
+	}
+	b = newBench()
+	for i := range 200 {
+		b.seeFrom(flood, expired(fmt.Sprint("story ", i)))
+	}
+	mine := b.seeFrom(victim, expired("mine"))
+	mineToo := b.seeFrom(victim, expired("mine"))
+	for i := range 200 {
+		b.seeFrom(flood, asked(identity.NotAdmitted, fmt.Sprint("client ", i), "backend", "client"))
+	}
+	late := b.seeFrom(victim, asked(identity.NotAdmitted, "late", "backend", "client"))
+	b.second(t.Context())
+	if b.shelf.rows[mine].ID == "" || b.shelf.aside[mineToo].ID == "" || b.shelf.rows[late].ID == "" || len(b.shelf.rows) != 25+2 {
+		t.Errorf("another address is pushed out: kept %d, beside them %d", len(b.shelf.rows), len(b.shelf.aside))
+	}
+}
+
+func TestWhatAnAddressHasProvenKeepsItsRoom(t *testing.T) {
+	place, b := netip.MustParsePrefix("192.0.2.1/32"), newBench()
+	for i := range 200 {
+		stranger := asked(identity.NoSession, fmt.Sprint("page ", i), "browser")
+		b.seeFrom(place, stranger)
+		b.seeFrom(place, asked(identity.NotAdmitted, fmt.Sprint("page ", i), "browser", "client"))
+	}
+	for i := range 25 {
+		b.seeFrom(place, asked(identity.NotAdmitted, fmt.Sprint("backend ", i), "backend", "client"))
+	}
+	b.second(t.Context())
+	proven := 0
+	for _, d := range b.shelf.rows {
+		if d.ClientType == "backend" {
+			proven++
+		}
+	}
+	if proven != 25 {
+		t.Errorf("%d of 25 refusals of a backend are kept beside those of pages at its address", proven)
+	}
+}
+
+// The room beside a story is that of a minute, however long there are stories of the kind.
+func TestRoomIsThereAgainInTheNextMinute(t *testing.T) {
+	b := newBench()
+	for range 2 {
+		b.see(expired("first"))
+		for range 64 {
+			b.see(expired("first"))
+		}
+		b.second(t.Context())
+	}
+	for range 30 {
+		b.second(t.Context())
+	}
+	b.see(expired("second"))
+	for range 30 {
+		b.second(t.Context())
+	}
+	late := b.see(expired("second"))
+	b.second(t.Context())
+	if b.shelf.aside[late].ID == "" {
+		t.Error("what was counted a minute ago still takes room")
 	}
 }
 
@@ -288,7 +419,12 @@ func TestEveryRefusalIsAccountedFor(t *testing.T) {
 			b.second(context.Background())
 		}
 		got := b.Stats()
-		if b.shelf.most > 50 || int(got.Kept) != len(b.shelf.rows) || int(got.Kept+got.More+got.Lost) != b.seen {
+		for id, d := range b.shelf.aside {
+			if _, there := b.shelf.rows[d.Like]; !there || id != d.ID {
+				t.Errorf("%s was counted with %s, which was never kept", id, d.Like)
+			}
+		}
+		if b.shelf.most > 50 || b.shelf.mostAside > 50 || int(got.Kept) != len(b.shelf.rows) || int(got.Kept+got.More+got.Lost) != b.seen {
 			t.Errorf("%d rows at once, %d kept, %+v of %d", b.shelf.most, len(b.shelf.rows), got, b.seen)
 		}
 		if b.shelf.more() > int(got.More) {

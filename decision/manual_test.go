@@ -31,16 +31,19 @@ const preface = `# Refusals
 <!-- made by: go test ./decision -update -->
 
 Every refusal has a code that never changes its meaning. An answer names it with a ` + "`decision`" + ` id, and so do the pages that a
-person sees while signing in. ` + "`chatpass explain DECISION -c FILE`" + ` prints what became of that request: the ladder of its checks with
-what was measured and what was required, the one that failed, the likely cause and what to do. ` + "`--json`" + ` gives the same to programs.
+person sees while signing in. ` + "`chatpass explain ID -c FILE`" + ` prints what became of that request: the ladder of its checks with what was
+measured and what was required, the one that failed, the likely cause and what to do. ID is the ` + "`decision`" + `, or the ` + "`request_id`" + `,
+which is the header ` + "`X-Request-Id`" + ` too and what our browser SDK writes to the console. ` + "`--json`" + ` gives the same to programs.
 
-Only refusals are kept, for 24 hours, sealed in the store like everything else: of each verb, code and client those that tell
-different stories, eight a minute, each with how many more there were like it, and at most 50 a second for each replica. What was
-refused before anybody had proven anything counts apart and has a fifth of that room; what public clients were refused
-before a token was believed, two more fifths. So nobody who only knows a ` + "`client_id`" + ` can push out the refusals of people and
-backends; what they can push out is the refusals of requests that prove as little as theirs. A store that is away
-loses refusals, and delays nobody. The audit log has a line of every decision, kept or not: ` + "`metadata.uid`" + ` is the decision,
-` + "`status_code`" + ` the code, ` + "`unmapped.failed_check`" + ` the check that failed. Neither holds a token or a claim of a person.
+Only refusals are kept, for 24 hours, sealed in the store like everything else, and by each replica within these limits. Of each kind
+(verb, code, client) a minute has room for eight that tell different stories, each with how many more there were of its kind, and
+for 64 of those without their ladders: ` + "`explain`" + ` shows the check that failed, and the whole ladder where the first one tells the same
+story. A second has room for 50 and 50 of all kinds. What was refused before anybody had proven anything counts apart and has a
+fifth of that room; what public clients were refused before a token was believed, two more fifths. So nobody who only knows a
+` + "`client_id`" + ` can push out the refusals of people and backends. Among those who have proven as little as each other, one address (of
+IPv6 a /64) has half of the room at most. A store that is away loses refusals, and delays nobody. The audit log has a line of every
+decision, kept or not: ` + "`metadata.uid`" + ` is the decision, ` + "`metadata.correlation_uid`" + ` the request, ` + "`status_code`" + ` the code,
+` + "`unmapped.failed_check`" + ` the check that failed. Neither holds a token or a claim of a person.
 
 Codes of what this version does not do yet are reserved here, so that they mean the same everywhere.
 `

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -59,6 +60,16 @@ func readAddress(text string) (netip.Addr, bool) {
 	}
 	withPort, err := netip.ParseAddrPort(text)
 	return withPort.Addr().Unmap().WithZone(""), err == nil
+}
+
+// Household is what the request of ctx came from: an IPv4 address, or an IPv6 one's /64. It is not valid if
+// the request does not say, or ctx is that of none.
+func Household(ctx context.Context) netip.Prefix {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		return netip.Prefix{}
+	}
+	return v.household
 }
 
 // household is what a limit counts as one: an IPv4 address, or the /64 that one connection to the

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -93,6 +94,24 @@ func TestDistrustedForwardingIsReported(t *testing.T) {
 	h.refuse(t, "192.0.2.1:1000", "198.51.100.1")
 	if told != 1 {
 		t.Errorf("told %d times, want once", told)
+	}
+}
+
+// Whoever keeps decisions can tell one sender's from another's, whichever room has made them.
+func TestDecisionIsToldWithItsHousehold(t *testing.T) {
+	h, _ := limitedHouse(t, server.Limits{})
+	h.refuse(t, "10.0.0.1:1000", "198.51.100.4")
+	if got := h.household.String(); got != "198.51.100.4/32" {
+		t.Errorf("a request of 198.51.100.4 that was refused at the door is told as one of %s", got)
+	}
+	r := asks(h, url.Values{"subject_token": {"none"}})
+	r.RemoteAddr = "[2001:db8:1:2:3::1]:1000"
+	h.send(t, r)
+	if got := h.household.String(); got != "2001:db8:1:2::/64" {
+		t.Errorf("an exchange of 2001:db8:1:2:3::1 is told as one of %s", got)
+	}
+	if got := server.Household(t.Context()); got.IsValid() {
+		t.Errorf("nobody's request is one of %s", got)
 	}
 }
 

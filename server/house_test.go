@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,6 +42,7 @@ type house struct {
 	lists  *status.Lists
 	// decisions are all that were made, and store is where refusals may be kept.
 	decisions []decision.Decision
+	household netip.Prefix // of the last one
 	store     exchange.Store
 	signing   *ecdsa.PrivateKey // of the backend that signs
 }
@@ -61,6 +63,7 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 	audit := func(ctx context.Context, d *decision.Decision) {
 		d.Log(ctx, log)
 		h.decisions = append(h.decisions, *d)
+		h.household = server.Household(ctx)
 	}
 	if perMinute == 0 { // measured: as in service, where nobody keeps what was written
 		quiet := slog.New(slog.NewJSONHandler(io.Discard, nil))

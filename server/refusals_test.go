@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -333,7 +334,7 @@ func TestNothingPersonalIsKept(t *testing.T) {
 	keeper := decision.NewKeeper(decision.KeeperConfig{Keep: h.store.KeepDecisions, Now: time.Now})
 	refused := 0
 	for _, d := range h.decisions {
-		keeper.See(&d)
+		keeper.See(&d, netip.Prefix{})
 		keeper.Flush(t.Context(), 0) // each is a first one
 		if d.Outcome == decision.Issued {
 			continue
@@ -399,10 +400,10 @@ func TestLaddersTellWhoHasProvenWhat(t *testing.T) {
 		for i := range 100 {
 			other := made[c.flood]
 			other.ID, other.Client = fmt.Sprint(i), fmt.Sprint("client ", i)
-			keeper.See(&other)
+			keeper.See(&other, netip.Prefix{})
 		}
 		victim := made[c.victim]
-		keeper.See(&victim)
+		keeper.See(&victim, netip.Prefix{})
 		keeper.Flush(t.Context(), 0)
 		if kept[victim.ID] != c.kept {
 			t.Errorf("%s (%s) behind 100 of %s (%s): kept is %v", c.victim, victim.Code, c.flood, made[c.flood].Code, kept[victim.ID])

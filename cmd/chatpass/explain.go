@@ -20,19 +20,18 @@ func explainCommand(to streams) *cobra.Command {
 	var path string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "explain DECISION -c FILE", Short: "Say why a request was refused: the ladder of its checks, the likely cause, what to do",
+		Use: "explain ID -c FILE", Short: "Say why a request was refused: the ladder of its checks, the likely cause, what to do",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("explain takes one argument: the decision that a refusal or the audit log names")}
+				return usageError{errors.New("explain takes one argument: the decision, or the request, that an answer, the audit log or the browser's console names")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := findDecision(cmd.Context(), path, args[0])
+			told, err := findDecision(cmd.Context(), path, args[0])
 			if err != nil {
 				return err
 			}
-			told := explain(found)
 			if asJSON {
 				return printJSON(to.out, told)
 			}
@@ -44,26 +43,50 @@ func explainCommand(to streams) *cobra.Command {
 	return cmd
 }
 
-func findDecision(ctx context.Context, path, id string) (decision.Decision, error) {
+func findDecision(ctx context.Context, path, id string) (explanation, error) {
 	st, err := joinStore(ctx, path)
 	if err != nil {
-		return decision.Decision{}, err
+		return explanation{}, err
 	}
-	found, err := st.Exchange().Decision(ctx, id)
+	told, err := lookUp(ctx, st.Exchange(), id)
 	if errors.Is(err, session.ErrNotFound) {
-		err = fmt.Errorf(`there is no decision %s in the store.
-A refusal of just now is written within a second or two: ask again. Only refusals are kept, for %.0f hours: of each code and client eight a minute that tell different stories, and at most 50 a second.
-The audit log has a line of every decision, with metadata.uid %s: its status_code is explained in
-docs/refusals.md, unmapped.failed_check names the check that failed, and metadata.correlation_uid is the request id`,
-			decision.Clip(id), decision.KeptFor.Hours(), decision.Clip(id))
+		err = fmt.Errorf(`neither a decision nor a request %[1]s is in the store.
+A refusal of just now is written within a second or two: ask again. Only refusals are kept, for %.0[2]f hours. Of each kind (verb, code, client)
+a minute keeps eight whole and 64 without their ladders, a replica 50 of each a second, and one address has at most half of that: the rest is counted.
+The audit log has a line of every decision, with %[1]s as metadata.uid (the decision) or metadata.correlation_uid (the request):
+its status_code is explained in docs/refusals.md, and unmapped.failed_check names the check that failed`,
+			decision.Clip(id), decision.KeptFor.Hours())
 	}
-	return found, errors.Join(err, st.Close())
+	return told, errors.Join(err, st.Close())
+}
+
+// lookUp finds a refusal, and to one that was counted with another what that one says.
+func lookUp(ctx context.Context, kept exchange.Store, id string) (explanation, error) {
+	found, err := kept.Decision(ctx, id)
+	if err != nil || found.Like == "" {
+		return explain(found), err
+	}
+	first, err := kept.Decision(ctx, found.Like)
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		return explanation{}, err
+	}
+	note := "of its checks only the one that failed was kept: it was counted with decision " + found.Like + ", and differs"
+	switch {
+	case err != nil:
+		note = "of its checks only the one that failed was kept: decision " + found.Like + ", which it was counted with, was lost"
+	case found.Borrow(first):
+		note = fmt.Sprintf("the checks are those of decision %s, the first of at least %d alike in that minute", first.ID, max(first.More+1, 2))
+	}
+	told := explain(found)
+	told.Note = note
+	return told, nil
 }
 
 // An explanation is all there is to say of a decision.
 type explanation struct {
 	decision.Decision
-	Reason  string `json:"reason"` // the code's snake_case name
+	Note    string `json:"note,omitempty"` // how much of it was kept, if not all
+	Reason  string `json:"reason"`         // the code's snake_case name
 	Meaning string `json:"meaning"`
 	Cause   string `json:"likely_cause"`
 	Remedy  string `json:"remedy"`
@@ -98,7 +121,10 @@ func (e explanation) print(w io.Writer, now time.Time) error {
 		}
 	}
 	if e.More > 0 {
-		fmt.Fprintf(&text, "  and %d more like it in the same minute\n", e.More)
+		fmt.Fprintf(&text, "  and %d more of its kind in the same minute\n", e.More)
+	}
+	if e.Note != "" {
+		fmt.Fprintf(&text, "  %s\n", e.Note)
 	}
 	text.WriteString("\n")
 	if err := e.printLadder(&text); err != nil {

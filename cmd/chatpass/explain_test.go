@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -15,7 +16,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"chatpass/decision"
+	"chatpass/exchange"
 	"chatpass/identity"
+	"chatpass/session"
 )
 
 // patience is how long a script waits for the service to come so far.
@@ -35,7 +38,7 @@ func listenAt(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // ask is a command of scripts: it sends a form to a URL with an Origin, and keeps the answer's decision in
-// a variable: ask NAME URL ORIGIN KEY=VALUE…
+// a variable, and its request id in NAME_REQUEST: ask NAME URL ORIGIN KEY=VALUE…
 func ask(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: ask NAME URL ORIGIN KEY=VALUE...")
@@ -45,9 +48,13 @@ func ask(ts *testscript.TestScript, _ bool, args []string) {
 		key, value, _ := strings.Cut(pair, "=")
 		form.Set(key, value)
 	}
-	var answer struct{ Decision string }
+	var answer struct {
+		Decision string
+		Request  string `json:"request_id"`
+	}
 	ts.Check(json.Unmarshal(send(ts, args[1], args[2], form), &answer))
 	ts.Setenv(args[0], answer.Decision)
+	ts.Setenv(args[0]+"_REQUEST", answer.Request)
 }
 
 // send tries until the service listens.
@@ -97,7 +104,7 @@ func TestExplanationReads(t *testing.T) {
   app       support
   client    web browser
   customer  c1
-  and 212 more like it in the same minute
+  and 212 more of its kind in the same minute
 
         CHECK      MEASURED                     REQUIRED
 ok      client     browser client web           a registered client
@@ -114,5 +121,56 @@ What to do    Get a fresh ID token and exchange it at once.
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// archive is a store of refusals alone.
+type archive struct {
+	exchange.Store
+	kept map[string]decision.Decision
+}
+
+func (a archive) Decision(_ context.Context, id string) (decision.Decision, error) {
+	found, ok := a.kept[id]
+	if !ok {
+		return found, session.ErrNotFound
+	}
+	return found, nil
+}
+
+// Whoever holds the id of one that was only counted is told what is known of it, and no more than that.
+func TestCountedRefusalIsExplainedTruthfully(t *testing.T) {
+	expired := func(id, measured string) decision.Decision {
+		d := decision.Decision{ID: id, Verb: "exchange", Client: "web", Customer: "c1", Like: "FIRST"}
+		d.End(decision.Refused, identity.TokenExpired, measured, "less")
+		return d
+	}
+	first := decision.Decision{ID: "FIRST", Verb: "exchange", Client: "web", Customer: "c1", More: 211}
+	first.Pass("client", "web", "a client")
+	first.End(decision.Refused, identity.TokenExpired, "6m", "less")
+	lost, stranger := expired("LOST", "6m"), expired("STRANGER", "6m")
+	lost.Like, stranger.Customer = "GONE", "c2"
+	store := archive{kept: map[string]decision.Decision{
+		"FIRST": first, "SAME": expired("SAME", "6m"), "OTHER": expired("OTHER", "7m"), "STRANGER": stranger, "LOST": lost,
+	}}
+	const alone = "of its checks only the one that failed was kept: "
+	for id, want := range map[string]struct {
+		note  string
+		rungs int
+	}{
+		"FIRST":    {"", 2},
+		"SAME":     {"the checks are those of decision FIRST, the first of at least 212 alike in that minute", 2},
+		"OTHER":    {alone + "it was counted with decision FIRST, and differs", 1},
+		"STRANGER": {alone + "it was counted with decision FIRST, and differs", 1},
+		"LOST":     {alone + "decision GONE, which it was counted with, was lost", 1},
+	} {
+		got, err := lookUp(t.Context(), store, id)
+		if err != nil || got.ID != id || got.Note != want.note || len(got.Ladder) != want.rungs {
+			t.Errorf("%s: %d checks, %q, %v", id, len(got.Ladder), got.Note, err)
+		}
+		var text strings.Builder
+		if err := got.print(&text, time.Now()); err != nil || !strings.Contains(text.String(), want.note) {
+			t.Errorf("%s: %v\n%s", id, err, text.String())
+		}
 	}
 }

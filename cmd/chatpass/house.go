@@ -163,7 +163,7 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *house) audit(ctx context.Context, d *decision.Decision) {
 	h.tell(ctx, d)
-	h.refusals.See(d)
+	h.refusals.See(d, server.Household(ctx))
 }
 
 // tell is audit without keeping what was refused.

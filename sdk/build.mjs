@@ -9,6 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
+/**
+ * Properties that only this SDK's own modules see, shortened in what is shipped. None may also be a name of
+ * the browser, of the page's or the service's side, or of a message to other tabs, whose SDK may be another version.
+ */
+const OURS = (
+  'after asapp asking cfg check claim cut env failed fails forced forcedAt generation handed handlers hint host input next ' +
+  'pause perf popup refusedAt settings shown shut tell timer told tried tries trouble waiting wall watch widget win window'
+).split(' ');
+
 /** Bundles the source. @returns {Promise<Map<string, string>>} file name → content */
 async function bundle(name, options) {
   const { outputFiles } = await build({
@@ -17,6 +26,7 @@ async function bundle(name, options) {
     outfile: 'dist/' + name,
     bundle: true,
     minify: true,
+    mangleProps: new RegExp(`^(${OURS.join('|')})$`),
     sourcemap: true,
     target: 'es2022',
     write: false,

@@ -149,7 +149,7 @@ const newContextProvider = k => (callback, needsRefresh) => {
  */
 export function create(cfg) {
   /** Tests give a browser of their own. @type {Env} */
-  const env = /** @type {any} */ (cfg).env || globalThis;
+  const env = /** @type {any} */ (cfg)['env'] || globalThis;
   if (!cfg.clientId || !cfg.authHost || !env.crypto?.subtle) throw new TypeError('chatpass needs clientId, authHost and https');
   const { emit, on } = newEvents(env);
   const k = newCore(env, cfg, emit);

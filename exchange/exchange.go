@@ -154,6 +154,7 @@ type Context struct {
 	Token, JTI string
 	TokenType  TokenType
 	Lifetime   time.Duration
+	Expires    time.Time // the context's `exp`
 	// RenewIn is when to ask for the next one; MinHandout is how much life it must have left to be used.
 	RenewIn, MinHandout time.Duration
 	Scope               []string

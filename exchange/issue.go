@@ -119,7 +119,7 @@ func (e *evaluation) sign(ctx context.Context, s session.Session) (Context, erro
 	e.record.SID, e.record.JTI, e.record.Lifetime = s.SID, jti, lifetime
 	e.record.Pass("context", fmt.Sprintf("%d bytes for %v", len(token), lifetime), fmt.Sprintf("at most %d bytes", maxContext))
 	return Context{
-		Token: token, JTI: jti, TokenType: e.tokenType(), Lifetime: lifetime, Scope: e.scope,
+		Token: token, JTI: jti, TokenType: e.tokenType(), Lifetime: lifetime, Expires: time.Unix(issuedAt, 0).Add(lifetime), Scope: e.scope,
 		RenewIn:    time.Duration(float64(lifetime) * (0.5 + 0.2*e.cfg.Random())),
 		MinHandout: min(minHandout, lifetime/5), Session: s, Decision: e.record.ID,
 	}, nil

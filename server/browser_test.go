@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -213,6 +214,9 @@ func TestFirstContextIsWhatThePageAskedFor(t *testing.T) {
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
 	if err != nil || !strings.Contains(string(payload), `"conversation":"42"`) || !strings.Contains(string(payload), `"scope":"chat:read"`) {
 		t.Errorf("context: %s, %v", payload, err)
+	}
+	if said := fmt.Sprintf(`"exp":%.0f,`, res.data["context"].(map[string]any)["expires_at"]); !strings.Contains(string(payload), said) {
+		t.Errorf("context: %s, want the expires_at of its answer: %s", payload, said)
 	}
 }
 

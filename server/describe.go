@@ -32,6 +32,7 @@ type contextInfo struct {
 	JTI        string `json:"jti"`
 	Scope      string `json:"scope,omitempty"`
 	ExpiresIn  int    `json:"expires_in"`
+	ExpiresAt  int64  `json:"expires_at"` // for a widget to pass on: seconds since the epoch, by our clock
 	RenewIn    int    `json:"renew_in"`
 	MinHandout int    `json:"min_handout"`
 }
@@ -42,7 +43,7 @@ func describe(c exchange.Context, now time.Time) sessionAnswer {
 		Session:  describeSession(c.Session, now),
 		Context: &contextInfo{
 			Token: c.Token, JTI: c.JTI, Scope: strings.Join(c.Scope, " "),
-			ExpiresIn: seconds(c.Lifetime), RenewIn: seconds(c.RenewIn), MinHandout: seconds(c.MinHandout),
+			ExpiresIn: seconds(c.Lifetime), ExpiresAt: c.Expires.Unix(), RenewIn: seconds(c.RenewIn), MinHandout: seconds(c.MinHandout),
 		},
 	}
 }

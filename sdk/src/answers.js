@@ -20,11 +20,11 @@ const isGrant = ({ context: c, session: s, customer_id: customer }) =>
 /** @param {Core} k @param {any} body @param {Moment} sent @param {boolean} claimed */
 function keep(k, { context, session, customer_id }, sent, claimed) {
   const { sid, expires_in: ends } = session;
-  const { token, jti, expires_in: life, renew_in: renewIn, min_handout: floor } = context;
+  const { token, jti, scope, expires_at: exp, expires_in: life, renew_in: renewIn, min_handout: floor } = context;
   k.customer = customer_id;
   k.trouble = undefined;
   k.window = Math.min(60, life);
-  hold(k, { token, jti, sid, sent, life, renewIn, floor, ends, claimed });
+  hold(k, { token, jti, scope, exp, sid, sent, life, renewIn, floor, ends, claimed });
 }
 
 /** @param {Core} k @param {any} body @param {boolean} signedIn @param {Moment} sent */

@@ -77,12 +77,9 @@ import { attach } from './widget.js';
  * @property {<K extends keyof Events>(event: K, fn: (data: Events[K]) => void) => () => void} on Returns how to stop it.
  */
 
-/** What ASAPP is given of a context, which is otherwise opaque here. @param {Core} k @param {Context} ctx */
-function auth(k, { token }) {
-  const [, payload = ''] = token.split('.');
-  const { exp, scope } = attempt(k, () => JSON.parse(atob(payload.replace(/-/g, '+').replace(/_/g, '/')) || '{}')) || {};
-  return { Token: token, ...(scope && { Scopes: scope.split(' '), Body: { token_expiry: `${exp}`, token_scope: scope } }) };
-}
+/** What ASAPP is given of a context. @param {Context} ctx */
+const auth = ({ token, scope, exp }) =>
+  ({ Token: token, ...(scope && { Scopes: scope.split(' '), Body: { token_expiry: `${exp}`, token_scope: scope } }) });
 
 /** @param {Env} env */
 function newEvents(env) {
@@ -136,7 +133,7 @@ const newContextProvider = k => (callback, needsRefresh) => {
   // The widget lives in a frame of its own: that it asks is all we see of somebody typing.
   if (!needsRefresh && k.env.document.hasFocus()) touch(k);
   const answer = (/** @type {Context|undefined} */ ctx) =>
-    attempt(k, () => callback({ ...k.cfg.context, ...(ctx && { Auth: auth(k, ctx) }) }));
+    attempt(k, () => callback({ ...k.cfg.context, ...(ctx && { Auth: auth(ctx) }) }));
   const given = give(k, needsRefresh && k.ctx?.jti === k.handed);
   given instanceof Promise ? given.then(answer) : answer(given);
 };

@@ -15,6 +15,8 @@
  * @typedef {object} Context
  * @property {string} token
  * @property {string} jti
+ * @property {string} [scope] What it may be used for.
+ * @property {number} [exp] When it ends, for others to read: seconds since the epoch by the service's clock.
  * @property {string} sid Public reference of its session.
  * @property {Moment} sent
  * @property {number} life Seconds it was good for at `sent`.

@@ -15,13 +15,13 @@ test('a context is given in the form ASAPP documents, with the further keys of t
   assert.equal(Auth.Body.token_expiry, String(Math.floor(machine.time / 1000) + 599));
 });
 
-test('an opaque context is given all the same', async () => {
+test('a context without scopes is given all the same, and none is ever read', async () => {
   const machine = new Machine();
   const service = new Service(machine);
   service.customer = 'c-1';
   service.special['/v1/context'] = () => {
     const grant = service.grant(200);
-    grant.body.context.token = 'opaque';
+    Object.assign(grant.body.context, { token: 'opaque', scope: undefined });
     return grant;
   };
   const p = page(service);

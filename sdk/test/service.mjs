@@ -55,7 +55,7 @@ export class Service {
     const payload = { exp: Math.floor(machine.time / 1000) + life, scope: 'chat:read chat:write', jti, sub: customer };
     const token = ['{}', JSON.stringify(payload), 'sig'].map(s => Buffer.from(s).toString('base64url')).join('.');
     this.ends.set(token, machine.time + life * 1000);
-    const context = { token, jti, expires_in: life, renew_in: renewIn, min_handout: floor };
+    const context = { token, jti, scope: payload.scope, expires_at: payload.exp, expires_in: life, renew_in: renewIn, min_handout: floor };
     return { status, body: { active: true, customer_id: customer, session: { sid, expires_in: this.sessionEnds, idle_expires_in: 3600 }, context } };
   }
 

@@ -21,7 +21,7 @@ type claims map[string]any
 // go-oidc is such a reader: to it, {"sub":"alice","Sub":"bob"} is bob.
 func (c claims) ambiguous() string {
 	known := []string{
-		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "amr", "sid",
+		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "acrs", "amr", "sid",
 		"events", "at_hash", "c_hash", "_claim_names", "_claim_sources",
 	}
 	for name := range c {

@@ -51,6 +51,10 @@ type Config struct {
 	// ACRValues are asked for at each sign-in that names none itself. They are a wish (OpenID Connect
 	// Core 1.0 §3.1.2.1): what was given is in the identity, for rules to judge.
 	ACRValues []string
+	// StepUpRequest is how levels of authentication are asked for: [ByACRValues] (default) or [ByClaims].
+	// StepUpClaim is the claim of the ID token that states what was reached: `acr` (default), or a list
+	// such as Entra's `acrs`.
+	StepUpRequest, StepUpClaim string
 	// Algorithms are the signature algorithms accepted; default RS256, ES256, PS256, EdDSA.
 	Algorithms []string
 	// ClockSkew is how far the issuer's clock may be off; default 60 s, at most 300 s.
@@ -94,6 +98,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SubjectClaim == "" {
 		c.SubjectClaim = "sub"
+	}
+	if c.StepUpClaim == "" {
+		c.StepUpClaim = "acr"
 	}
 	if c.SubjectIssuer == "" {
 		c.SubjectIssuer = c.Issuer

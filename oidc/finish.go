@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -98,7 +97,9 @@ func (is *issuer) readCallback(p *provider, callback url.Values) (string, error)
 	if sent && iss != p.Issuer && !is.isTenant(iss) || !sent && p.SendsIssuer {
 		return "", untrusted(iss, p.Issuer)
 	}
-	if reason := callback.Get("error"); reason != "" {
+	if reason := callback.Get("error"); reason == "unmet_authentication_requirements" {
+		return "", identity.Reject(identity.StepUpUnmet, "the issuer answered "+reason, "the authentication that was asked for")
+	} else if reason != "" {
 		return "", &Denied{Reason: known(reason)}
 	}
 	code := callback.Get("code")
@@ -114,7 +115,7 @@ func known(reason string) string {
 		"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope",
 		"temporarily_unavailable", "interaction_required", "login_required", "account_selection_required",
 		"consent_required", "invalid_request_uri", "invalid_request_object", "request_not_supported",
-		"request_uri_not_supported", "registration_not_supported", "unmet_authentication_requirements",
+		"request_uri_not_supported", "registration_not_supported",
 	}
 	if slices.Contains(reasons, reason) {
 		return reason
@@ -190,7 +191,7 @@ func (is *issuer) signIn(ctx context.Context, login Login, code string, tokens *
 	err = firstError(
 		func() error { return checkNonce(t.claims, login.Nonce) },
 		func() error { return is.checkAuthTime(who.AuthTime, login.MaxAge) },
-		func() error { return checkACR(who.ACR, login.ACRValues) },
+		func() error { return is.checkLevel(&who, t.claims, login.ACRValues) },
 		func() error { return checkHash(read, t.claims, "at_hash", tokens.AccessToken) },
 		func() error { return checkHash(read, t.claims, "c_hash", code) },
 	)
@@ -228,13 +229,6 @@ func (is *issuer) checkAuthTime(at time.Time, maxAge *time.Duration) error {
 		return identity.Reject(identity.IssuedInFuture, "authenticated "+seconds(-age)+" ahead", "in the past")
 	}
 	return nil
-}
-
-func checkACR(acr string, asked []string) error {
-	if len(asked) == 0 || slices.Contains(asked, acr) {
-		return nil
-	}
-	return identity.Reject(identity.StepUpUnmet, "acr "+clip(acr), "one of "+clip(strings.Join(asked, " ")))
 }
 
 // checkHash compares a hash claim, if there is one, with what it is the hash of (OpenID Connect Core 1.0

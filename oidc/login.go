@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -91,13 +90,8 @@ func (is *issuer) ourselves() []string {
 }
 
 func (is *issuer) options(ask Ask) []oauth2.AuthCodeOption {
-	acr := ask.ACRValues
-	if len(acr) == 0 {
-		acr = is.cfg.ACRValues
-	}
-	params := map[string]string{
-		"prompt": ask.Prompt, "login_hint": ask.LoginHint, "ui_locales": ask.UILocales, "acr_values": strings.Join(acr, " "),
-	}
+	params := map[string]string{"prompt": ask.Prompt, "login_hint": ask.LoginHint, "ui_locales": ask.UILocales}
+	is.addLevel(params, ask.ACRValues)
 	if ask.MaxAge != nil {
 		params["max_age"] = strconv.Itoa(int(ask.MaxAge.Seconds()))
 	}

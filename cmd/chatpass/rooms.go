@@ -187,7 +187,7 @@ func issuerConfig(cfg *config.Config, c config.Issuer) (oidc.Config, error) {
 		ClientID:           c.ClientID, ClientSecret: c.ClientSecret.Reveal(),
 		PrivateKey: []byte(c.PrivateKey.Reveal()), AssertionAudience: c.AssertionAudience,
 		SubjectClaim: c.SubjectClaim, SubjectIssuer: c.SubjectIssuer,
-		ACRValues: c.ACRValues, Algorithms: c.Algorithms, ClockSkew: c.ClockSkew, MaxTokenAge: c.MaxTokenAge,
+		ACRValues: c.ACRValues, StepUpRequest: c.StepUp.Request, StepUpClaim: c.StepUp.Claim, Algorithms: c.Algorithms, ClockSkew: c.ClockSkew, MaxTokenAge: c.MaxTokenAge,
 		RedirectURL: strings.TrimSuffix(cfg.Issuer, "/") + "/v1/login/callback/" + url.PathEscape(c.Name),
 		JWKS:        c.JWKS, Now: time.Now, AllowHTTP: cfg.DangerouslyAllowHTTP,
 	}

@@ -39,6 +39,10 @@ type Store interface {
 	// Swap replaces the session if its stored version still equals s.Version, and stores it
 	// with s.Version+1; else ErrConflict.
 	Swap(ctx context.Context, s Session) error
+	// Hold is Swap with one more handle that leads to the session, in the same transaction; it takes the
+	// sign-in result that b names, if any. ErrConflict as for Swap; ErrExists if the handle is known;
+	// ErrTaken if the result is not there to be taken.
+	Hold(ctx context.Context, s Session, b Birth) error
 	// End is Swap for a session that ends with it: in the same transaction its revocation is entered
 	// in the log, where it stays until s.Expires.
 	End(ctx context.Context, s Session) error
@@ -77,7 +81,7 @@ type Store interface {
 // input (its first two parts). The secret itself is never stored.
 type Handle [32]byte
 
-// A Birth is what a new session is stored with.
+// A Birth is what a new session, or another holder of a session, is stored with.
 type Birth struct {
 	// Handle leads to the session until Until.
 	Handle Handle

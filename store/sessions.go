@@ -52,18 +52,41 @@ func (s sessions) Insert(ctx context.Context, fresh session.Session, b session.B
 	if err != nil {
 		return err
 	}
-	handle := record{kind: kindHandle, key: b.Handle[:], expires: instant(b.Until)}
-	if handle.value, err = s.seal(kindHandle, handle.key, fresh.SID); err != nil {
+	handle, err := s.handle(fresh.SID, b)
+	if err != nil {
 		return err
 	}
-	ops := s.notSignedOut(fresh)
-	if b.Txn != "" {
-		ops = append(ops, op{verb: take, record: record{kind: kindResult, key: s.resultKey(b.Txn)}, otherwise: session.ErrTaken})
+	ops := append(s.notSignedOut(fresh), s.taking(b.Txn)...)
+	return s.apply(ctx, "insert_session", append(ops, op{verb: create, record: row, otherwise: session.ErrExists}, handle)...)
+}
+
+func (s sessions) Hold(ctx context.Context, held session.Session, b session.Birth) error {
+	row, err := s.encode(held)
+	if err != nil {
+		return err
 	}
-	ops = append(ops,
-		op{verb: create, record: row, otherwise: session.ErrExists},
-		op{verb: create, record: handle, otherwise: session.ErrExists})
-	return s.apply(ctx, "insert_session", ops...)
+	handle, err := s.handle(held.SID, b)
+	if err != nil {
+		return err
+	}
+	ops := append(s.taking(b.Txn), op{verb: swap, record: row, otherwise: session.ErrConflict}, handle)
+	return s.apply(ctx, "hold_session", ops...)
+}
+
+// handle is what makes a handle lead to a session.
+func (s sessions) handle(sid string, b session.Birth) (op, error) {
+	row := record{kind: kindHandle, key: b.Handle[:], expires: instant(b.Until)}
+	var err error
+	row.value, err = s.seal(kindHandle, row.key, sid)
+	return op{verb: create, record: row, otherwise: session.ErrExists}, err
+}
+
+// taking is what takes the result of a sign-in; nothing without one.
+func (s sessions) taking(txn string) []op {
+	if txn == "" {
+		return nil
+	}
+	return []op{{verb: take, record: record{kind: kindResult, key: s.resultKey(txn)}, otherwise: session.ErrTaken}}
 }
 
 func (s sessions) Swap(ctx context.Context, changed session.Session) error {

@@ -26,6 +26,7 @@ func actsAsMemory(t *testing.T, open Opener[session.Store]) {
 			"find":       m.find,
 			"session":    m.session,
 			"swap":       m.swap,
+			"hold":       m.hold,
 			"end":        m.end,
 			"log":        m.log,
 			"byCustomer": m.byCustomer,
@@ -49,20 +50,37 @@ type machine struct {
 }
 
 func (m *machine) insert(t *rapid.T) {
-	s, b := m.drawSession(t), session.Birth{Handle: m.drawHandle(t), Until: m.drawExpiry(t)}
-	if rapid.Bool().Draw(t, "with result") {
-		b.Txn = m.name(t, "txn", 3)
-	}
+	s, b := m.drawSession(t), m.drawBirth(t)
 	m.memory.mu.Lock()
 	reasons := m.memory.refusals(s, b)
 	m.memory.mu.Unlock()
-	want, got := m.memory.Insert(t.Context(), s, b), m.door(t).Insert(t.Context(), s, b)
+	m.oneOf(t, reasons, m.memory.Insert(t.Context(), s, b), m.door(t).Insert(t.Context(), s, b))
+}
+
+func (m *machine) hold(t *rapid.T) {
+	s, b := m.drawChange(t), m.drawBirth(t)
+	m.memory.mu.Lock()
+	reasons := m.memory.holdRefusals(s, b)
+	m.memory.mu.Unlock()
+	m.oneOf(t, reasons, m.memory.Hold(t.Context(), s, b), m.door(t).Hold(t.Context(), s, b))
+}
+
+// oneOf compares the answers to a write that may be refused for several reasons at once.
+func (m *machine) oneOf(t *rapid.T, reasons []error, want, got error) {
 	if want == nil && got == nil {
 		return
 	}
 	if !slices.ContainsFunc(reasons, func(reason error) bool { return errors.Is(got, reason) }) {
-		t.Fatalf("insert: got %v, want one of %v", got, reasons)
+		t.Fatalf("got %v, want one of %v", got, reasons)
 	}
+}
+
+func (m *machine) drawBirth(t *rapid.T) session.Birth {
+	b := session.Birth{Handle: m.drawHandle(t), Until: m.drawExpiry(t)}
+	if rapid.Bool().Draw(t, "with result") {
+		b.Txn = m.name(t, "txn", 3)
+	}
+	return b
 }
 
 func (m *machine) find(t *rapid.T) {

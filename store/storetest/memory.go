@@ -90,13 +90,19 @@ func (m *Memory) Insert(ctx context.Context, s session.Session, b session.Birth)
 	if reasons := m.refusals(s, b); len(reasons) > 0 {
 		return reasons[0]
 	}
+	s.Version = 0
+	m.put(s, b)
+	return nil
+}
+
+// put does what Insert and Hold do when nothing stands against it.
+func (m *Memory) put(s session.Session, b session.Birth) {
 	if b.Txn != "" {
 		m.results[b.Txn] = result{Result: session.Result{Expires: m.results[b.Txn].Expires}, taken: true}
 	}
-	s.Version = 1
+	s.Version++
 	m.sessions[s.SID] = s
 	m.handles[b.Handle] = handle{sid: s.SID, until: b.Until}
-	return nil
 }
 
 // refusals returns every reason not to insert; which of them is given is up to a store.
@@ -106,14 +112,40 @@ func (m *Memory) refusals(s session.Session, b session.Birth) (reasons []error) 
 			reasons = append(reasons, session.ErrSignedOut)
 		}
 	}
-	if r, ok := m.results[b.Txn]; b.Txn != "" && (!ok || r.taken || !m.live(r.Expires)) {
-		reasons = append(reasons, session.ErrTaken)
-	}
 	if at, ok := m.sessions[s.SID]; ok && m.live(at.Expires) {
 		reasons = append(reasons, session.ErrExists)
 	}
+	return append(reasons, m.birthRefusals(b)...)
+}
+
+func (m *Memory) birthRefusals(b session.Birth) (reasons []error) {
+	if r, ok := m.results[b.Txn]; b.Txn != "" && (!ok || r.taken || !m.live(r.Expires)) {
+		reasons = append(reasons, session.ErrTaken)
+	}
 	if at, ok := m.handles[b.Handle]; ok && m.live(at.until) {
 		reasons = append(reasons, session.ErrExists)
+	}
+	return reasons
+}
+
+// Hold is as [session.Store] says.
+func (m *Memory) Hold(ctx context.Context, s session.Session, b session.Birth) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if reasons := m.holdRefusals(s, b); len(reasons) > 0 {
+		return reasons[0]
+	}
+	m.put(s, b)
+	return nil
+}
+
+func (m *Memory) holdRefusals(s session.Session, b session.Birth) []error {
+	reasons := m.birthRefusals(b)
+	if at, ok := m.sessions[s.SID]; !ok || !m.live(at.Expires) || at.Version != s.Version {
+		reasons = append(reasons, session.ErrConflict)
 	}
 	return reasons
 }

@@ -97,7 +97,11 @@ func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error
 	if err != nil {
 		return Session{}, fmt.Errorf("find session: %w", err)
 	}
-	return found, nil
+	held, ok := found.heldBy(cookie, s.cfg.Now())
+	if !ok {
+		return Session{}, identity.Reject(identity.NoSession, "a session cookie that was replaced", "the cookie that took its place")
+	}
+	return held, nil
 }
 
 // read returns the session that a handle leads to: from memory if it is known to be alive, else from
@@ -118,8 +122,11 @@ func (s *Sessions) read(ctx context.Context, h Handle) (Session, error) {
 // the person and not by a timer, slides the idle limit.
 func (s *Sessions) Resume(ctx context.Context, app, cookie string, active bool) (Session, error) {
 	found, err := s.Look(ctx, app, cookie)
-	if err != nil || !active {
+	if err != nil {
 		return found, err
+	}
+	if found = s.retire(ctx, found, cookie); !active || found.Former {
+		return found, nil
 	}
 	asked := s.cfg.Now()
 	if found, err = s.slide(ctx, found); err != nil {
@@ -161,12 +168,15 @@ type Draft struct {
 	// Cookie is the secret that leads to the session of a browser; empty for a derived one.
 	Cookie string
 	birth  Birth
+	// before is the session of a draft that changes one, and edit what is changed.
+	before Session
+	edit   func(*Session)
 }
 
 // DraftSignIn drafts a session that a browser will hold.
 func (s *Sessions) DraftSignIn(start Start) Draft {
 	fresh := s.begin(start, SignIn)
-	cookie := s.cfg.NewID() + s.cfg.NewID() // 256 bit
+	cookie := s.newCookie()
 	return Draft{Session: fresh, Cookie: cookie, birth: Birth{Handle: cookieHandle(cookie), Until: fresh.Expires, Txn: start.Txn}}
 }
 
@@ -197,8 +207,12 @@ func (s *Sessions) OfToken(ctx context.Context, app, token string) (Session, err
 }
 
 // Keep stores a draft. Its error is [ErrExists] if the token has begun a session meanwhile, an
-// [identity.Rejection] if the sign-in was claimed meanwhile or the person has signed out.
+// [identity.Rejection] if the sign-in was claimed meanwhile, the person has signed out, or the session that
+// it changes has ended.
 func (s *Sessions) Keep(ctx context.Context, d Draft) (Session, error) {
+	if d.edit != nil {
+		return s.hold(ctx, d)
+	}
 	if err := s.cfg.Store.Insert(ctx, d.Session, d.birth); err != nil {
 		return Session{}, insertError(err)
 	}

@@ -47,6 +47,13 @@ func (f *flaky) PutOnce(ctx context.Context, space, value string, expires time.T
 	return f.Store.PutOnce(ctx, space, value, expires)
 }
 
+func (f *flaky) Hold(ctx context.Context, s session.Session, b session.Birth) error {
+	if f.away {
+		return errAway
+	}
+	return f.Store.Hold(ctx, s, b)
+}
+
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}

@@ -125,6 +125,13 @@ type Session struct {
 	// IDToken is the upstream ID token of a sign-in, kept as id_token_hint for sign-out; sealed at rest.
 	IDToken string    `json:"id_token,omitempty"`
 	Started time.Time `json:"started"`
+	// Raised is a higher level of authentication that was reached since; nil if none was.
+	Raised *Level `json:"raised,omitempty"`
+	// Holders are the cookies that lead to the session; none: the one that it began with.
+	Holders []Holder `json:"holders,omitempty"`
+	// Former is true if the session was found by a cookie value that another has replaced: such a one has
+	// but moments left, at the base level.
+	Former bool `json:"-"`
 	// Active is the last time the person did something; it slides the idle limit.
 	Active time.Time `json:"active"`
 	// Idle is the greatest pause between two activities; 0: none is required.
@@ -166,6 +173,9 @@ type Result struct {
 	State    string            `json:"state"`
 	Identity identity.Identity `json:"identity"`
 	IDToken  string            `json:"id_token,omitempty"`
+	// Purpose and Expected are the transaction's.
+	Purpose  string `json:"purpose,omitempty"`
+	Expected string `json:"expected,omitempty"`
 	// Error is the OAuth error the issuer answered instead; empty for a success.
 	Error   string    `json:"error,omitempty"`
 	Expires time.Time `json:"-"`

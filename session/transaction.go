@@ -12,6 +12,13 @@ import (
 	"chatpass/identity"
 )
 
+// Purposes of a sign-in.
+const (
+	Login  = "login"
+	StepUp = "step_up" // raises the session that there is
+	Switch = "switch"  // somebody else signs in
+)
+
 const (
 	// TransactionLifetime is how long a person may take to sign in.
 	TransactionLifetime = 15 * time.Minute
@@ -44,7 +51,11 @@ type Transaction struct {
 	Verifier  string         `json:"verifier"`
 	MaxAge    *time.Duration `json:"max_age,omitempty"`
 	ACRValues []string       `json:"acr_values,omitempty"`
-	Created   time.Time      `json:"created"`
+	// Purpose is [Login], [StepUp] or [Switch]; Expected is the customer whom the page expects, empty for
+	// any.
+	Purpose  string    `json:"purpose,omitempty"`
+	Expected string    `json:"expected,omitempty"`
+	Created  time.Time `json:"created"`
 }
 
 // SealTransaction returns t as a cookie value.
@@ -70,7 +81,8 @@ func (s *Sessions) OpenTransaction(cookie string) (Transaction, error) {
 // [identity.Rejection] if the transaction has an outcome already.
 func (s *Sessions) Complete(ctx context.Context, t Transaction, who identity.Identity, idToken string) error {
 	err := s.cfg.Store.PutResult(ctx, Result{
-		Txn: t.Txn, Challenge: t.Challenge, State: t.State, Identity: who, IDToken: idToken, Expires: s.cfg.Now().Add(resultLifetime),
+		Txn: t.Txn, Challenge: t.Challenge, State: t.State, Identity: who, IDToken: idToken,
+		Purpose: t.Purpose, Expected: t.Expected, Expires: s.cfg.Now().Add(resultLifetime),
 	})
 	if errors.Is(err, ErrExists) {
 		return identity.Reject(identity.SignInClaimed, "completed before", "a sign-in not completed yet")

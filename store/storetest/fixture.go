@@ -32,7 +32,9 @@ func rich(now time.Time) session.Session {
 			},
 		},
 		IDToken: "eyJ.eyJ.sig", Started: now, Active: now.Add(-time.Millisecond), Idle: time.Hour,
-		Ends: now.Add(10 * time.Hour), Ended: now.Add(time.Nanosecond), Cause: identity.EndedByIssuer,
+		Raised:  &session.Level{ACR: "urn:hwk", AMR: []string{"hwk"}, AuthTime: now, Until: now.Add(time.Minute)},
+		Holders: []session.Holder{{Cookie: "was", Until: now.Add(time.Minute)}, {Cookie: "is"}},
+		Ends:    now.Add(10 * time.Hour), Ended: now.Add(time.Nanosecond), Cause: identity.EndedByIssuer,
 		Expires: now.Add(11 * time.Hour),
 	}
 }

@@ -35,6 +35,7 @@ await withPostgres(async () => {
   }
   await row('three kinds of verifier in random histories of the key ring', `${contexts.toLocaleString('en')} contexts`, ['go', 'test', '-count=1', '-v', '-timeout=90m', '-run=NoVerifierNotices', './keys'], '.', { CHATPASS_CONTEXTS: contexts });
   await row('SDK with random clocks, sleeps and networks', `${calls.toLocaleString('en')} calls`, ['node', '--test', 'sdk/test/property.test.mjs'], '.', { CHATPASS_CALLS: calls });
+  await row('SDK in ten tabs of working days', '1,000 days', ['node', '--test', 'sdk/test/shift.test.mjs'], '.', { CHATPASS_DAYS: 1000 });
   await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|SessionsSurviveKill', '.'], 'e2e');
   await row('replicas that race and are killed', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=60m', '-run=Replicas(Have|Let|Keep|Outlive)', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres' });
   await row('three replicas that change keys under load', 'a minute, 10 keys given up', ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=ReplicasRotate|ReplicasGive', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_LIVE_SECONDS: 60, CHATPASS_EMERGENCIES: 10 });

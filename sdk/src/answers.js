@@ -19,12 +19,13 @@ const isGrant = ({ context: c, session: s, customer_id: customer }) =>
 
 /** @param {Core} k @param {any} body @param {Moment} sent @param {boolean} claimed */
 function keep(k, { context, session, customer_id }, sent, claimed) {
-  const { sid, expires_in: ends } = session;
+  const { sid, expires_in: ends, idle_expires_in: idle } = session;
   const { token, jti, scope, expires_at: exp, expires_in: life, renew_in: renewIn, min_handout: floor } = context;
   k.customer = customer_id;
   k.trouble = undefined;
   k.window = Math.min(60, life);
-  hold(k, { token, jti, scope, exp, sid, sent, life, renewIn, floor, ends, claimed });
+  k.idle = Math.max(k.idle, idle);
+  hold(k, { token, jti, scope, exp, sid, sent, life, renewIn, floor, ends, idle, claimed });
 }
 
 /** @param {Core} k @param {any} body @param {boolean} signedIn @param {Moment} sent */

@@ -113,6 +113,7 @@ function newCore(env, cfg, emit) {
     state: 'INIT',
     generation: 0,
     tries: [],
+    idle: 0,
     window: 60,
     fails: 0,
     pause: 0,

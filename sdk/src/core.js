@@ -23,6 +23,7 @@
  * @property {number} renewIn Seconds after `sent` from which it should be renewed.
  * @property {number} floor Seconds it must have left to be handed out.
  * @property {number} ends Seconds after `sent` at which its session ends.
+ * @property {number} idle Seconds after `sent` at which it ends if nobody does anything.
  * @property {boolean} [claimed] It came with a sign-in: nothing shows yet that the browser kept the cookie.
  */
 
@@ -45,6 +46,7 @@
  * @property {boolean} [asking] A request for a context is under way.
  * @property {number} generation Answers to requests of an earlier generation are void.
  * @property {Moment[]} tries The latest requests.
+ * @property {number} idle The longest of these: after it, a session ends.
  * @property {number} window At most 6 requests in so many seconds: a minute, or a shorter context's life.
  * @property {number} fails Failed requests in a row.
  * @property {Moment} [failed] When the last one failed.
@@ -105,6 +107,9 @@ export const fresh = k => lasts(k) && k.state !== 'STALE';
 
 /** The context should be renewed, or the session looked at. @param {Core} k */
 export const due = k => k.check || (!!k.ctx && since(k, k.ctx.sent) >= k.ctx.renewIn);
+
+/** The service has heard of nobody for long: what is done now should not be lost if the machine sleeps next. @param {Core} k */
+export const lapsing = k => !!k.ctx && k.ctx.idle < k.idle / 2;
 
 /** @param {Core} k */
 export const busy = k => BUSY.includes(k.state);

@@ -9,8 +9,8 @@ const INPUT_COUNTS = 60;
 /** @param {Core} k */
 export const visible = ({ env }) => env.document.visibilityState === 'visible';
 
-/** Somebody did something within the last minute. @param {Core} k */
-export const active = k => since(k, k.input) <= INPUT_COUNTS;
+/** Somebody did something since the last renewal or so: a minute alone would miss most of what people do. @param {Core} k */
+export const active = k => since(k, k.input) <= Math.max(INPUT_COUNTS, k.ctx?.renewIn || 0);
 
 /** Somebody did something just now. @param {Core} k */
 export const touch = k => void (k.input = now(k));

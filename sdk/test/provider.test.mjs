@@ -285,6 +285,27 @@ test('what the person does in the widget frame counts as activity: a provider ca
   }
 });
 
+test('after a long pause the first word is reported at once, and the next ones are not', async () => {
+  const p = await ready();
+  const idle = seconds => { p.service.special['/v1/context'] = () => {
+    const answer = p.service.grant(200);
+    answer.body.session.idle_expires_in = seconds;
+    return answer;
+  }; };
+  idle(900);
+  await p.machine.advance(365);
+  const before = p.requests('/v1/context').length;
+  p.ask();
+  assert.equal(p.requests('/v1/context').length, before, 'nobody was there');
+  idle(3600);
+  p.tab.click();
+  assert.ok(p.ask().sync.Auth);
+  await p.machine.advance(1);
+  assert.deepEqual(p.requests('/v1/context').slice(before).map(r => r.activity), ['active']);
+  p.ask();
+  assert.equal(p.requests('/v1/context').length, before + 1);
+});
+
 test('a refusal the vendor reports by itself is no activity', async () => {
   const p = await ready();
   p.ask();

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/go-jose/go-jose/v4/json"
 
 	"chatpass/identity"
+	"chatpass/jwks/strict"
 )
 
 const (
@@ -111,9 +109,6 @@ func (t *token) readPayload(part string) error {
 	if t.claims, err = unmarshal(t.payload); err != nil {
 		return err
 	}
-	if tooDeep(map[string]any(t.claims), maxDepth) {
-		return malformed(fmt.Sprintf("payload is nested deeper than %d", maxDepth))
-	}
 	if name := t.claims.ambiguous(); name != "" {
 		return identity.Reject(identity.ClaimAmbiguous, "a name that differs from "+name+" in case only", "one spelling")
 	}
@@ -121,41 +116,18 @@ func (t *token) readPayload(part string) error {
 	return err
 }
 
-// unmarshal reads a JSON object whose member names are distinct at every level (RFC 7515 §4, RFC 7519 §4).
+// unmarshal reads a header, a payload, or an answer of the issuer that stands for one.
 func unmarshal(raw []byte) (claims, error) {
-	if !utf8.Valid(raw) {
-		return nil, malformed("not UTF-8")
-	}
-	var value any
-	err := json.Unmarshal(raw, &value)
-	_, syntax := errors.AsType[*json.SyntaxError](err)
-	_, number := errors.AsType[*json.UnmarshalTypeError](err)
-	object, isObject := value.(map[string]any)
+	object, err := strict.Object(raw, maxDepth)
 	switch {
-	case syntax || number || err == nil && !isObject:
-		return nil, malformed("not a JSON object, or one with numbers out of range")
+	case errors.Is(err, strict.ErrRepeated):
+		return nil, identity.Reject(identity.ClaimAmbiguous, err.Error(), "distinct member names")
+	case errors.Is(err, strict.ErrDepth):
+		return nil, malformed(fmt.Sprintf("nested deeper than %d", maxDepth))
 	case err != nil:
-		return nil, identity.Reject(identity.ClaimAmbiguous, "a member name twice", "distinct member names")
+		return nil, malformed(err.Error())
 	}
 	return object, nil
-}
-
-func tooDeep(value any, left int) bool {
-	switch v := value.(type) {
-	case map[string]any:
-		for _, member := range v {
-			if left == 0 || tooDeep(member, left-1) {
-				return true
-			}
-		}
-	case []any:
-		for _, element := range v {
-			if left == 0 || tooDeep(element, left-1) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // isTyped says whether the header's typ is absent or one of types. Case does not matter, nor does the

@@ -8,9 +8,3 @@ func (v *Verifier) Signed(ctx context.Context, compact string) error {
 	_, _, err := v.signed(ctx, compact)
 	return err
 }
-
-// ReadObject decodes a JSON object as headers and payloads are decoded.
-func ReadObject(raw []byte) (map[string]any, bool) {
-	object, err := readObject(raw)
-	return object, err == nil
-}

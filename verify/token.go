@@ -11,11 +11,14 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"chatpass/jwks/strict"
 )
 
 const (
 	maxToken  = 16 << 10
 	maxHeader = 2 << 10 // ours are 120 bytes
+	maxDepth  = 1000    // of nested arrays and objects
 )
 
 // A token is a context taken apart, not yet believed.
@@ -107,6 +110,15 @@ func checkHeader(h header, types []string) error {
 // (RFC 7515 §4.1.9).
 func plainType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
+}
+
+// readObject reads a header or a payload.
+func readObject(raw []byte) (map[string]any, error) {
+	object, err := strict.Object(raw, maxDepth)
+	if err != nil {
+		return nil, &Error{Reason: Malformed, Err: err}
+	}
+	return object, nil
 }
 
 // decode reads base64url as RFC 7515 §2 wants it: no padding, no line breaks, one spelling for each value.

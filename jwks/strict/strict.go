@@ -1,48 +1,50 @@
-package verify
+// Package strict reads JSON as tokens must have it: an object in UTF-8 whose member names are distinct at
+// every level (RFC 7515 §4, RFC 7519 §4), compared exactly, and no deeper than the reader can bear.
+package strict
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"unicode/utf8"
 )
 
-// maxNesting bounds how deep arrays and objects may be nested.
-const maxNesting = 1000
+// What a text can be refused for. It may have other faults besides the one that is told.
+var (
+	ErrSyntax   = errors.New("not a JSON object in UTF-8 with numbers in range")
+	ErrRepeated = errors.New("a member name twice")
+	ErrDepth    = errors.New("nested too deep")
+)
 
-// readObject reads a JSON object in UTF-8 with distinct member names, compared exactly. It holds what
-// encoding/json would decode into an any. Strings without escapes share the memory of raw's one copy, which is
-// most of why this is faster than a decoder for all of Go's types.
-func readObject(raw []byte) (map[string]any, error) {
-	d := decoder{text: string(raw)}
+// Object reads a JSON object (RFC 8259) in which arrays and objects, itself among them, are nested at most
+// depth levels. It holds what encoding/json would decode into an any. Its error is [ErrSyntax], [ErrRepeated]
+// or [ErrDepth]. Strings without escapes share the memory of raw's one copy, which is most of why this is
+// faster than a decoder for all of Go's types.
+func Object(raw []byte, depth int) (map[string]any, error) {
+	d := decoder{text: string(raw), left: depth}
 	if !utf8.ValidString(d.text) || d.text == "" || d.text[0] != '{' {
-		return nil, reject(Malformed, "not a JSON object in UTF-8")
+		return nil, ErrSyntax
 	}
 	object, ok := d.value()
 	if d.space(); !ok || d.at != len(d.text) {
-		return nil, reject(Malformed, "not a JSON object with distinct members")
+		return nil, cmp.Or(d.fault, ErrSyntax)
 	}
 	return object.(map[string]any), nil
 }
 
-// A decoder stands at a place in a JSON text (RFC 8259). Its methods read what is there, or return false.
+// A decoder stands at a place in a text. Its methods read what is there, or return false.
 type decoder struct {
 	text  string
 	at    int
-	depth int
+	left  int   // levels of nesting
+	fault error // what is at fault, if it is not the syntax
 }
 
 func (d *decoder) value() (any, bool) {
 	switch c := d.peek(); c {
 	case '{', '[':
-		d.depth++
-		defer func() { d.depth-- }()
-		if d.depth > maxNesting {
-			return nil, false
-		}
-		if c == '{' {
-			return d.object()
-		}
-		return d.array()
+		return d.nested(c)
 	case '"':
 		return d.quoted()
 	case 't':
@@ -53,6 +55,21 @@ func (d *decoder) value() (any, bool) {
 		return nil, d.word("null")
 	}
 	return d.number()
+}
+
+func (d *decoder) nested(bracket byte) (value any, ok bool) {
+	if d.left == 0 {
+		d.fault = ErrDepth
+		return nil, false
+	}
+	d.left--
+	if bracket == '{' {
+		value, ok = d.object()
+	} else {
+		value, ok = d.array()
+	}
+	d.left++
+	return value, ok
 }
 
 // peek returns the next byte that is no white space; 0 at the end.
@@ -107,6 +124,7 @@ func (d *decoder) object() (any, bool) {
 			return nil, false
 		}
 		if _, twice := members[name]; twice {
+			d.fault = ErrRepeated
 			return nil, false
 		}
 		if members[name], ok = d.value(); !ok {

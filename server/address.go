@@ -55,11 +55,11 @@ func readAddress(text string) (netip.Addr, bool) {
 		a, _ := netip.ParseAddr(strings.TrimSuffix(inner, "]")) // no address at all is none of IPv6
 		return a.Unmap().WithZone(""), a.Is6()
 	}
-	if a, err := netip.ParseAddr(text); err == nil {
-		return a.Unmap().WithZone(""), true
+	if withPort, err := netip.ParseAddrPort(text); err == nil { // as every connection's
+		return withPort.Addr().Unmap().WithZone(""), true
 	}
-	withPort, err := netip.ParseAddrPort(text)
-	return withPort.Addr().Unmap().WithZone(""), err == nil
+	a, err := netip.ParseAddr(text)
+	return a.Unmap().WithZone(""), err == nil
 }
 
 // Household is what the request of ctx came from: an IPv4 address, or an IPv6 one's /64. It is not valid if

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/netip"
@@ -49,19 +50,28 @@ func visitOf(r *http.Request) *visit {
 // requestID is the X-Request-Id of the answer to r.
 func requestID(r *http.Request) string { return visitOf(r).id }
 
+// usualHeader is what the header of an answer begins with. All answers share its values: whoever wants
+// another one puts it in the place of the first, and changes none.
+func (s *Server) usualHeader() http.Header {
+	usual := http.Header{
+		"X-Content-Type-Options":       {"nosniff"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Cache-Control":                {"no-store"},
+		"Cross-Origin-Resource-Policy": {"same-site"},
+	}
+	if strings.HasPrefix(s.origin, "https:") {
+		usual.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	return usual
+}
+
 // observe gives every answer what every answer has, and reports it.
 func (s *Server) observe(route string, h http.Handler) http.Handler {
+	usual := s.usualHeader()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun, v := s.cfg.Now(), s.receive(r)
-		header := w.Header()
-		header.Set("X-Request-Id", v.id)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cache-Control", "no-store")
-		header.Set("Cross-Origin-Resource-Policy", "same-site")
-		if strings.HasPrefix(s.origin, "https:") {
-			header.Set("Strict-Transport-Security", "max-age=31536000")
-		}
+		maps.Copy(w.Header(), usual)
+		w.Header().Set("X-Request-Id", v.id)
 		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		s.guarded(h, watched, r)

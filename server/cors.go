@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/rs/cors"
@@ -29,6 +30,7 @@ func (s *Server) cross(h http.Handler, cookies bool) http.Handler {
 		AllowedHeaders:   []string{"content-type", "x-chatpass-client"},
 		MaxAge:           corsMaxAge,
 	})
+	vary := http.Header{"Vary": {"Origin"}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.Header.Values("Origin")) > 1 { // no browser sends two
 			s.answerError(w, r, exchange.Refuse(identity.OriginNotAllowed, "the Origin header was sent twice").Measured("two origins", "one origin"))
@@ -38,7 +40,7 @@ func (s *Server) cross(h http.Handler, cookies bool) http.Handler {
 			preflight.HandlerFunc(w, r)
 			return
 		}
-		w.Header().Set("Vary", "Origin")
+		maps.Copy(w.Header(), vary)
 		h.ServeHTTP(w, r)
 	})
 }
@@ -71,9 +73,12 @@ func (s *Server) letClientRead(w http.ResponseWriter, r *http.Request, clientID 
 
 // forAll serves what is public: anybody may read it, nobody's cookies count.
 func (s *Server) forAll(h http.Handler) http.Handler {
+	open := http.Header{
+		"Access-Control-Allow-Origin":  {"*"}, // also without an Origin: a cache may give it to a page
+		"Cross-Origin-Resource-Policy": {"cross-origin"},
+	}
 	public := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*") // also without an Origin: a cache may give it to a page
-		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		maps.Copy(w.Header(), open)
 		h.ServeHTTP(w, r)
 	})
 	return cors.New(cors.Options{

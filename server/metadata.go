@@ -19,7 +19,7 @@ func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) writeKeySet(w http.ResponseWriter, r *http.Request, set keys.KeySet) error {
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d, stale-while-revalidate=60, stale-if-error=3600", seconds(s.cfg.JWKSMaxAge)))
+	w.Header().Set("Cache-Control", s.maxAge+", stale-while-revalidate=60, stale-if-error=3600")
 	return writePublic(w, r, "application/jwk-set+json", set.ETag, set.Body)
 }
 
@@ -67,7 +67,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", seconds(s.cfg.JWKSMaxAge)))
+	w.Header().Set("Cache-Control", s.maxAge)
 	return writePublic(w, r, "application/json", etagOf(body), body)
 }
 

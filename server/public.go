@@ -1,12 +1,13 @@
 package server
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"io/fs"
 	"net/http"
-	"time"
+	"slices"
+	"strconv"
+	"strings"
 
 	"chatpass/exchange"
 	"chatpass/identity"
@@ -14,15 +15,31 @@ import (
 	"chatpass/status"
 )
 
-// writePublic serves bytes that anybody may keep: with HEAD, ETag and 304 (RFC 9110 §13).
+// writePublic serves bytes that anybody may keep: with HEAD, ETag and 304 (RFC 9110 §13.1.2). It is always
+// the whole of them: ranges and other conditions are optional (§13.1.1, §14.2), and their refusals would be
+// no JSON.
 func writePublic(w http.ResponseWriter, r *http.Request, contentType, etag string, body []byte) error {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("ETag", etag)
-	for _, condition := range []string{"Range", "If-Match", "If-Unmodified-Since"} { // their refusals would be no JSON
-		r.Header.Del(condition)
+	header := w.Header()
+	header.Set("Etag", etag)
+	if isKnown(r, etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client has gone: there is nobody left to tell
+	}
 	return nil
+}
+
+// isKnown tells whether who asks has what the ETag stands for. Ours have no quote inside: in a list they
+// stand as they are, weak or not.
+func isKnown(r *http.Request, etag string) bool {
+	return slices.ContainsFunc(r.Header["If-None-Match"], func(list string) bool {
+		return list == "*" || strings.Contains(list, etag)
+	})
 }
 
 func etagOf(body []byte) string {

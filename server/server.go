@@ -51,6 +51,7 @@ type Server struct {
 	cfg     Config
 	base    string // path of the issuer URL, without trailing slash
 	origin  string // origin of the issuer URL
+	maxAge  string // Cache-Control of the key set and the metadata
 	origins map[string]bool
 	limits  limits
 	pages   *pages
@@ -86,6 +87,7 @@ func newServer(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, base: strings.TrimSuffix(issuer.Path, "/"), origin: issuer.Scheme + "://" + issuer.Host,
+		maxAge:  fmt.Sprintf("public, max-age=%d", seconds(cfg.JWKSMaxAge)),
 		origins: map[string]bool{}, limits: limits, pages: pages,
 	}, nil
 }
@@ -129,7 +131,8 @@ func (s *Server) Handler() http.Handler {
 // without a decision; and a proxy may have judged the path by what it said.
 func plainPaths(h, nothing http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked := r.URL.EscapedPath(); r.RequestURI == "*" || asked != path.Clean("/"+asked) {
+		asked := r.URL.EscapedPath()
+		if !strings.HasPrefix(asked, "/") || asked != path.Clean(asked) || r.RequestURI == "*" {
 			nothing.ServeHTTP(w, r)
 			return
 		}

@@ -174,6 +174,10 @@ func TestAStatusListIsServedLikeAnyPublicFile(t *testing.T) {
 		body         bool
 	}{
 		{http.MethodGet, list, http.Header{"If-None-Match": {etag}}, http.StatusNotModified, false},
+		{http.MethodGet, list, http.Header{"If-None-Match": {`"other", W/` + etag}}, http.StatusNotModified, false},
+		{http.MethodHead, list, http.Header{"If-None-Match": {"*"}}, http.StatusNotModified, false},
+		{http.MethodGet, list, http.Header{"If-None-Match": {`"other"`, strings.Trim(etag, `"`)}}, http.StatusOK, true},
+		{http.MethodGet, list, http.Header{"Range": {"bytes=0-1"}, "If-Match": {`"other"`}}, http.StatusOK, true},
 		{http.MethodHead, list, http.Header{}, http.StatusOK, false},
 		{http.MethodPost, list, http.Header{}, http.StatusMethodNotAllowed, true},
 		{http.MethodGet, "/status/support.2", http.Header{}, http.StatusNotFound, true},

@@ -57,6 +57,9 @@ const tokenStart = "eyJ"
 
 // WithoutTokens puts the size in the place of every JWT, or piece of one, that a text holds.
 func WithoutTokens(s string) string {
+	if !strings.Contains(s, tokenStart) {
+		return s
+	}
 	var safe strings.Builder
 	for {
 		begin := strings.Index(s, tokenStart)

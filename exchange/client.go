@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,15 @@ type Client struct {
 	AssertionAudience string
 	// App is the one the client belongs to; New fills it in.
 	App *App
+	// accepted and origins say in ladders what Accepts and the app's Origins are.
+	accepted, origins string
+}
+
+// join makes the client one of an app's.
+func (c *Client) join(app *App) {
+	c.App = app
+	c.accepted = "tokens of " + strings.Join(slices.Sorted(maps.Keys(c.Accepts)), ", ")
+	c.origins = "one of " + strings.Join(app.Origins, ", ")
 }
 
 // A ClientType says how a client proves itself.
@@ -160,12 +170,11 @@ func (x *Exchanger) Client(c Credentials) (*Client, error) {
 
 // notAPage refuses who uses a browser client and is none of its app's pages.
 func notAPage(client *Client, origin string) *Error {
-	required := "one of " + strings.Join(client.App.Origins, ", ")
 	if origin == "" {
 		return Refuse(identity.OriginNotAllowed, "the page's origin is missing, and this is a client of pages: register a backend or native client for what is no page").
-			Measured("no origin", required)
+			Measured("no origin", client.origins)
 	}
-	return Refuse(identity.OriginNotAllowed, "").Measured("origin "+decision.Clip(origin), required)
+	return Refuse(identity.OriginNotAllowed, "").Measured("origin "+decision.Clip(origin), client.origins)
 }
 
 func (x *Exchanger) bySecret(c Credentials) (*Client, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -71,7 +70,7 @@ func New(cfg Config) (*Exchanger, error) {
 			if x.clients[c.ID] != nil {
 				return nil, fmt.Errorf("app %s: client %s is registered twice", app.Name, c.ID)
 			}
-			c.App = app
+			c.join(app)
 			x.clients[c.ID] = &c
 		}
 	}
@@ -222,7 +221,7 @@ func (e *evaluation) checkClient(ctx context.Context) error {
 	client := e.client
 	e.most = bounds{audience: client.App.Audience, scope: client.App.Scopes, lifetime: client.App.Lifetime}
 	if client.Type == Browser {
-		e.record.Pass("origin", e.req.Credentials.Origin, "one of "+strings.Join(client.App.Origins, ", "))
+		e.record.Pass("origin", e.req.Credentials.Origin, client.origins)
 	}
 	if err := e.req.meet(client); err != nil {
 		return err

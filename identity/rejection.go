@@ -1,9 +1,6 @@
 package identity
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // ErrRejected is wrapped by every error that says the token itself is at fault.
 // A verifier's error that does not wrap it means the verifier could not tell.
@@ -25,17 +22,15 @@ func Reject(code Code, measured, required string) *Rejection {
 }
 
 func (r *Rejection) Error() string {
-	text := fmt.Sprintf("%s: measured %s, required %s", r.Code, r.Measured, r.Required)
+	text := string(r.Code) + ": measured " + r.Measured + ", required " + r.Required
 	if r.Err != nil {
 		text += ": " + r.Err.Error()
 	}
 	return text
 }
 
-// Unwrap lets errors.Is find [ErrRejected] and the cause.
-func (r *Rejection) Unwrap() []error {
-	if r.Err == nil {
-		return []error{ErrRejected}
-	}
-	return []error{ErrRejected, r.Err}
-}
+// Is lets errors.Is find [ErrRejected].
+func (r *Rejection) Is(target error) bool { return target == ErrRejected }
+
+// Unwrap returns the cause.
+func (r *Rejection) Unwrap() error { return r.Err }

@@ -68,7 +68,9 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	if err != nil {
 		return nil, exchange.Refuse(identity.ParameterMissing, "the body is not form-urlencoded")
 	}
-	for _, name := range slices.Sorted(maps.Keys(form)) { // in order: the same request gets the same answer
+	names := slices.AppendSeq(make([]string, 0, len(form)), maps.Keys(form))
+	slices.Sort(names) // the same request gets the same answer
+	for _, name := range names {
 		values := form[name]
 		if len(values) > 1 && !slices.Contains(repeatable, name) {
 			return form, exchange.Refuse(identity.ParameterRepeated, "").Measured(fmt.Sprintf("parameter %s %d times", decision.Clip(name), len(values)), "once")

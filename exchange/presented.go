@@ -106,7 +106,7 @@ func (e *evaluation) byContext(ctx context.Context) (subject, error) {
 	from, err := e.read(ctx, e.req.SubjectToken, e.client.App)
 	e.record.SID = from.session.SID
 	if err != nil {
-		return subject{}, e.misdeclared(fmt.Errorf("verify presented context: %w", err))
+		return subject{}, e.misdeclared(err)
 	}
 	e.record.Pass("token signature", "verifies", "our own")
 	e.record.Pass("token age", "issued "+ago(e.now, time.Unix(from.IssuedAt, 0)), "a context that has not expired")

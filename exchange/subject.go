@@ -99,7 +99,7 @@ func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	}
 	who, err := e.cfg.Verifiers[IDToken].Verify(ctx, e.req.SubjectToken, terms)
 	if err != nil {
-		return subject{}, e.misdeclared(fmt.Errorf("verify subject token: %w", err))
+		return subject{}, e.misdeclared(err)
 	}
 	known, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
 	if errors.Is(err, session.ErrNotFound) {
@@ -113,11 +113,13 @@ func (e *evaluation) byToken(ctx context.Context) (subject, error) {
 	return subject{identity: who, session: &known}, nil
 }
 
-// misdeclared tells whoever sent a token under another type than its own which one that is.
+// misdeclared tells whoever sent a token under another type than its own which one that is. A rejection
+// says itself what it is of: only other errors are wrapped.
 func (e *evaluation) misdeclared(err error) error {
 	rejection, ok := errors.AsType[*identity.Rejection](err)
 	switch {
 	case !ok:
+		return fmt.Errorf("verify subject token: %w", err)
 	case e.req.SubjectTokenType != IDToken && (rejection.Code == identity.KeyUnknown || rejection.Code == identity.AlgorithmNotAllowed):
 		return &Error{Code: rejection.Code, Description: "this is no context of ours: send an ID token with subject_token_type " + string(IDToken), Err: err}
 	case e.req.SubjectTokenType == IDToken && rejection.Code == identity.IssuerNotTrusted && e.saysOurs(e.req.SubjectToken):

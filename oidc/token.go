@@ -31,10 +31,10 @@ type token struct {
 func open(raw string, passed identity.Passed) (token, error) {
 	t := token{raw: raw, passed: passed}
 	if len(raw) > maxToken {
-		return t, identity.Reject(identity.TooLarge, fmt.Sprintf("%d bytes", len(raw)), fmt.Sprintf("at most %d bytes", maxToken))
+		return t, identity.Reject(identity.TooLarge, strconv.Itoa(len(raw))+" bytes", "at most "+strconv.Itoa(maxToken)+" bytes")
 	}
-	dots, clean := shape(raw)
-	if !clean || dots != 2 && dots != 4 {
+	dots := strings.Count(raw, ".")
+	if dots != 2 && dots != 4 {
 		return t, malformed("no compact JWS: two dots between base64url")
 	}
 	head, rest, _ := strings.Cut(raw, ".")
@@ -51,26 +51,18 @@ func open(raw string, passed identity.Passed) (token, error) {
 	if err := t.readPayload(body); err != nil {
 		return t, err
 	}
-	t.passed.Tell("token shape", fmt.Sprintf("%d bytes in three parts", len(raw)), fmt.Sprintf("a signed JWT of at most %d bytes", maxToken))
+	t.passed.Tell("token shape", strconv.Itoa(len(raw))+" bytes in three parts", "a signed JWT of at most "+strconv.Itoa(maxToken)+" bytes")
 	return t, nil
 }
 
-// shape counts the dots, and says whether all else is of the base64url alphabet. Go's decoder skips
-// line ends, and go-oidc skips all white space: two spellings of one token must not both be good.
-func shape(raw string) (dots int, clean bool) {
-	for _, c := range []byte(raw) {
-		switch {
-		case c == '.':
-			dots++
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
-		default:
-			return dots, false
-		}
+// decode reads base64url in its one spelling (RFC 7515 §2). Go's decoder skips line ends, and go-oidc skips
+// all white space: two spellings of one token must not both be good.
+func decode(part string) ([]byte, error) {
+	if strings.ContainsRune(part, '\n') || strings.ContainsRune(part, '\r') {
+		return nil, base64.CorruptInputError(0)
 	}
-	return dots, true
+	return base64.RawURLEncoding.Strict().DecodeString(part)
 }
-
-func decode(part string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(part) }
 
 // readHeader reads the members that matter. Keys that a token brings along or points to (jwk, jku, x5c,
 // x5u) are not among them (RFC 8725 §3.10).

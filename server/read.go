@@ -1,16 +1,17 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"chatpass/decision"
 	"chatpass/exchange"
@@ -22,6 +23,8 @@ const (
 	maxBody = 64 << 10
 	// usualBody is the most that is set aside for a body before any of it has come, in bytes.
 	usualBody = 4 << 10
+	// readSize is how much of a body is read at a time, in bytes.
+	readSize = 512
 	// maxToken is the greatest size of a token in a request, in bytes.
 	maxToken = 16 << 10
 )
@@ -64,7 +67,7 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	form, err := url.ParseQuery(string(body))
+	form, err := url.ParseQuery(body)
 	if err != nil {
 		return nil, exchange.Refuse(identity.ParameterMissing, "the body is not form-urlencoded")
 	}
@@ -106,23 +109,23 @@ func readJSON(r *http.Request, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := json.Unmarshal([]byte(body), v); err != nil {
 		return &exchange.Error{Code: identity.ParameterMissing, Description: "the body is not the JSON object this endpoint takes", Err: err}
 	}
 	return nil
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
-	_, err := body.ReadFrom(r.Body)
+func readBody(r *http.Request) (string, error) {
+	var body strings.Builder
+	body.Grow(int(min(max(r.ContentLength, 0), usualBody)))
+	_, err := io.CopyBuffer(&body, r.Body, make([]byte, readSize))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, exchange.Refuse(identity.TooLarge, "").Measured("a larger body", fmt.Sprintf("at most %d bytes", maxBody))
+		return "", exchange.Refuse(identity.TooLarge, "").Measured("a larger body", fmt.Sprintf("at most %d bytes", maxBody))
 	}
 	if err != nil {
-		return nil, &exchange.Error{Code: identity.ParameterMissing, Description: "the body ended early", Err: err}
+		return "", &exchange.Error{Code: identity.ParameterMissing, Description: "the body ended early", Err: err}
 	}
-	return body.Bytes(), nil
+	return body.String(), nil
 }
 
 // errMediaType marks the one refusal of its code that is answered 415 instead of 405.

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -19,8 +20,8 @@ const (
 )
 
 // Clip makes a string from outside safe to keep and to show: printable, cut to 64 bytes, and of a JWT
-// that somebody put into the wrong place no more than its size.
-func Clip(s string) string { return tame(WithoutTokens(s), foreignLimit) }
+// that somebody put into the wrong place, or of somebody's e-mail address, no more than its size.
+func Clip(s string) string { return tame(Discreet(s), foreignLimit) }
 
 // Name is [Clip] for a name that is none of ours. It may be a secret in the wrong place: what does not
 // look like something that people call a program is told by its size.
@@ -55,8 +56,21 @@ func isName(s string) bool {
 // tokenStart is what every JWT begins with: the base64url of {" (RFC 7515 §3.1).
 const tokenStart = "eyJ"
 
-// WithoutTokens puts the size in the place of every JWT, or piece of one, that a text holds.
-func WithoutTokens(s string) string {
+// email is what looks like an e-mail address, wherever it begins and ends. Some issuers name people, and
+// some people name keys, by theirs.
+var email = regexp.MustCompile(`[^\s"'<>(),;:@/=]+@[^\s"'<>(),;:@/=]+\.[A-Za-z]{2,}`)
+
+// Discreet puts the size in the place of every JWT, or piece of one, that a text holds, and of every
+// e-mail address.
+func Discreet(s string) string {
+	s = withoutTokens(s)
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	return email.ReplaceAllStringFunc(s, func(found string) string { return fmt.Sprintf("(%d bytes of an e-mail address)", len(found)) })
+}
+
+func withoutTokens(s string) string {
 	if !strings.Contains(s, tokenStart) {
 		return s
 	}

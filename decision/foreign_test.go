@@ -9,8 +9,8 @@ import (
 
 const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
 
-// A token in the wrong place must not be read in a log, nor a part of it.
-func TestNoTokenIsShown(t *testing.T) {
+// A token in the wrong place must not be read in a log, nor a part of it; nor who somebody is.
+func TestNoTokenAndNobodyIsShown(t *testing.T) {
 	for given, want := range map[string]string{
 		jwt:                           "(52 bytes of a token)",
 		"GET /oauth2/token/" + jwt:    "GET /oauth2/token/(52 bytes of a token)",
@@ -18,6 +18,12 @@ func TestNoTokenIsShown(t *testing.T) {
 		"Bearer " + jwt[:30]:          "Bearer (30 bytes of a token)",
 		strings.Repeat("x", 60) + jwt: strings.Repeat("x", 60) + "(52 …",
 		"eyJ":                         "(3 bytes of a token)",
+		"iss ada@example.com":         "iss (15 bytes of an e-mail address)",
+		`key "ada@example.com"`:       `key "(15 bytes of an e-mail address)"`,
+		"ada@example.com,bob@x.co.uk": "(15 bytes of an e-mail address),(11 bytes of an e-mail address)",
+		"mailto:ada@example.com?x":    "mailto:(15 bytes of an e-mail address)?x",
+		"a@b":                         "a@b",
+		"user@":                       "user@",
 		"https://api.example.com":     "https://api.example.com",
 	} {
 		if got := decision.Clip(given); got != want {

@@ -220,7 +220,7 @@ func (s *Server) logFault(r *http.Request, f fault) {
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, text,
 		slog.String("route", r.Pattern), slog.String("code", string(f.code)), slog.String("decision", f.decision),
-		slog.String("request_id", requestID(r)), slog.String("cause", decision.WithoutTokens(f.Error())))
+		slog.String("request_id", requestID(r)), slog.String("cause", decision.Discreet(f.Error())))
 }
 
 // errorBody is the one body of every error (the contract's refusals).

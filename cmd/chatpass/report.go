@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -72,7 +73,7 @@ func (t trial) printOutcome(w io.Writer, show bool) error {
 		return err
 	}
 	if show && t.customer != "" {
-		fmt.Fprintf(w, "Customer id: %s\n", decision.Clip(t.customer))
+		fmt.Fprintf(w, "Customer id: %s\n", strings.Trim(strconv.QuoteToGraphic(t.customer), `"`))
 	}
 	claims := t.shown(show)
 	if len(claims) == 0 {

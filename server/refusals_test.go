@@ -32,7 +32,7 @@ func routes(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	paths := []string{
-		"/", "/nothing/here", "//oauth2/token", "/oauth2//token", "/oauth2/../oauth2/token", "/oauth2/./token", "/oauth2/%2e%2e/oauth2/token",
+		"/", "/nothing/here", "//oauth2/token", "/oauth2//token", "/oauth2/../oauth2/token", "/oauth2/./token", "/oauth2/%2e%2e/oauth2/token", "/%6fauth2/token", "/status/..%2f..%2fetc", "/oauth2/%74oken",
 		"/oauth2/token/", "/oauth2/token/.", "/..", "//", "*", "/.well-known/openid-configuration", "/sdk/v9/chatpass.js",
 	}
 	for _, match := range regexp.MustCompile(`route\("([^"]+)"`).FindAllStringSubmatch(string(source), -1) {

@@ -131,8 +131,8 @@ func (s *Server) Handler() http.Handler {
 // without a decision; and a proxy may have judged the path by what it said.
 func plainPaths(h, nothing http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := r.URL.EscapedPath()
-		if !strings.HasPrefix(asked, "/") || asked != path.Clean(asked) || r.RequestURI == "*" {
+		asked, plain := r.URL.EscapedPath(), url.URL{Path: r.URL.Path}
+		if !strings.HasPrefix(asked, "/") || asked != path.Clean(asked) || asked != plain.EscapedPath() || r.RequestURI == "*" {
 			nothing.ServeHTTP(w, r)
 			return
 		}

@@ -88,6 +88,13 @@ func (c *compiler) claim(name string, m Mapping) *rule {
 	if m.From != "" {
 		return c.copy(name, m)
 	}
+	if strings.TrimSpace(m.Expr) == "claims" {
+		c.fault(Fault{
+			Path: "claims." + name, Line: 1, Column: 1, Message: "copies everything that the issuer says of the person",
+			Remedy: "name what the services need, such as claims.name",
+		})
+		return nil
+	}
 	r := c.compile("claims."+name, m.Expr, unfitClaim)
 	if r != nil {
 		r.name = name

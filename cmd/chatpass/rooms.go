@@ -41,12 +41,10 @@ func readPlans(flag string) (plans, error) {
 	}
 	p, found := plan(cfg)
 	faults, _ := errors.AsType[config.Faults](err)
-	seen := map[string]bool{}
-	for _, f := range faults {
-		seen[f.Path] = true
-	}
+	said := slices.Clone(faults)
 	for _, f := range found {
-		if !seen[f.Path] { // else it only follows from what was said already
+		follows := func(said config.Fault) bool { return said.Path == f.Path || strings.HasPrefix(said.Path, f.Path+".") }
+		if !slices.ContainsFunc(said, follows) {
 			faults = append(faults, f)
 		}
 	}

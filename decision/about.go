@@ -323,8 +323,8 @@ var refusals = map[identity.Code]Refusal{
 		Usual: "A full disk; a database that restarts.", Remedy: "Try again after `retry_after` seconds; `chatpass check` says more.",
 	},
 	identity.NoIssuerKey: {
-		Check: "issuer", Meaning: "The issuer could not be asked, and no key of it is in memory.",
-		Usual:  "An outage of the identity provider; a firewall; a wrong CA.",
+		Check: "issuer", Meaning: "The issuer could not be asked, and no key of it is in memory; or a client's own `jwks_uri` could not, for long.",
+		Usual:  "An outage of the identity provider, or of the client's own host; a firewall; a wrong CA.",
 		Remedy: "Try again after `retry_after` seconds; `chatpass check` says more.",
 	},
 	identity.NoSigningKey: {

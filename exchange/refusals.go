@@ -77,7 +77,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.Shedding:         {"shedding", temporarilyDown, 503, RetryLater, "the service is overloaded"},
 	identity.Internal:         {"server_error", "server_error", 500, RetryLater, "the service failed: its log has more under this request_id"},
 	identity.StoreUnavailable: {"store_unavailable", temporarilyDown, 503, RetryLater, "the service cannot reach its store at the moment"},
-	identity.NoIssuerKey:      {"issuer_unreachable", temporarilyDown, 503, RetryLater, "the issuer cannot be reached at the moment"},
+	identity.NoIssuerKey:      {"issuer_unreachable", temporarilyDown, 503, RetryLater, "the keys of the issuer, or of the client, cannot be fetched at the moment"},
 	identity.NoSigningKey:     {"no_signing_key", temporarilyDown, 503, RetryLater, "no signing key may be used at the moment"},
 	identity.ClockNotTrusted:  {"clock_not_trusted", temporarilyDown, 503, RetryLater, "the clock of this replica is not trusted at the moment"},
 }

@@ -167,6 +167,9 @@ func (s *Set) Usable(alg string) int {
 	return n
 }
 
+// URL is the set's address; empty for one that is not fetched.
+func (s *Set) URL() string { return s.cfg.URL }
+
 // Fetched returns when the set in use was asked for; zero if there is none yet.
 func (s *Set) Fetched() time.Time {
 	s.mu.Lock()

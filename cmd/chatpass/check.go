@@ -38,7 +38,7 @@ func checkCommand(to streams) *cobra.Command {
 		},
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().BoolVar(&how.offline, "offline", false, "do not ask the issuers")
+	cmd.Flags().BoolVar(&how.offline, "offline", false, "do not ask the issuers, nor the clients for their keys")
 	cmd.Flags().BoolVar(&how.json, "json", false, "answer in JSON")
 	cmd.Flags().StringVar(&how.token, "token", "", "try the rules on the ID token in this file (- for standard input); nothing is issued")
 	cmd.Flags().StringVar(&how.client, "client", "", "with --token: the client that would exchange it (default one of every app that trusts its issuer)")
@@ -120,7 +120,7 @@ func check(ctx context.Context, path string, offline bool) []finding {
 	if offline {
 		return findings
 	}
-	return append(findings, checkIssuers(ctx, p.issuers)...)
+	return append(append(findings, checkIssuers(ctx, p.issuers)...), checkClientKeys(ctx, p.apps)...)
 }
 
 func configurationFaults(err error) []finding {

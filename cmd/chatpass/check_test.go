@@ -103,6 +103,8 @@ apps:
     subject: claims.email
     clients:
       crm: {type: backend, auth: client_secret_basic, secret: "file:%[1]s/master.json", accepts: {corp: [crm]}}
+      signer: {type: backend, auth: private_key_jwt, jwks_uri: "%[2]s/client-keys", accepts: {corp: [other]}}
+      mute: {type: backend, auth: private_key_jwt, jwks_uri: "%[2]s/other/keys", accepts: {corp: [other]}}
       web: {type: browser}
 `, b.dir, b.URL))
 	return b
@@ -264,6 +266,8 @@ func TestCheckTellsWhatToRegister(t *testing.T) {
 		"ok      master key     opens the store", "ok      store          SQLite 3.", ", answers in ",
 		"ok      issuer corp    discovery and keys are good; redirect URI to register there: http://localhost:8080/v1/login/callback/corp; public key to register there: {\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"",
 		"ok      issuer fixed   its keys in the file are good; it is not asked for anything, so nobody signs in with it",
+		"ok      client signer  its keys at " + b.URL + "/client-keys are good",
+		"fault   client mute    its jwks_uri " + b.URL + "/other/keys gives no key set; check the address, the network and proxy: ",
 		"fault   issuer other   issuer other (" + b.URL + "/other): status 502 in place of its discovery document",
 	} {
 		if !strings.Contains(out, want) {

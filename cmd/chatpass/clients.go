@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"chatpass/config"
@@ -76,4 +78,32 @@ func actorsOf(cfg *config.Config, app config.App) ([]exchange.Actor, config.Faul
 		actors = append(actors, exchange.Actor{Issuer: a.Issuer, Accepts: a.Accepts, Rules: rules, Scopes: a.Scopes, Lifetime: a.Lifetime})
 	}
 	return actors, faults
+}
+
+// checkClientKeys asks for the key sets that clients publish.
+func checkClientKeys(ctx context.Context, apps []exchange.App) []finding {
+	var findings []finding
+	for _, app := range apps {
+		for _, c := range app.Clients {
+			if c.Keys == nil || c.Keys.URL() == "" {
+				continue
+			}
+			findings = append(findings, checkKeySet(ctx, c))
+		}
+	}
+	return findings
+}
+
+func checkKeySet(ctx context.Context, c exchange.Client) finding {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	if err := c.Keys.Refresh(ctx); err != nil {
+		return finding{"client " + c.ID, statusFault, fmt.Sprintf("its jwks_uri %s gives no key set; check the address, the network and proxy: %v", c.Keys.URL(), err)}
+	}
+	for _, alg := range exchange.AssertionAlgorithms() {
+		if c.Keys.Usable(alg) > 0 {
+			return finding{"client " + c.ID, statusOK, "its keys at " + c.Keys.URL() + " are good"}
+		}
+	}
+	return finding{"client " + c.ID, statusFault, "its key set at " + c.Keys.URL() + " has no key to sign an assertion with; publish one for " + strings.Join(exchange.AssertionAlgorithms(), ", ")}
 }

@@ -79,9 +79,20 @@ func (x *Exchanger) byAssertion(ctx context.Context, c Credentials) (*Client, er
 		return nil, err
 	}
 	if _, err := a.signed.Verify(key); err != nil || client == nil || client.Keys == nil { // whoever could sign for a decoy is nobody all the same
-		return nil, unproven("a signature by no key of the client", "a signature by the client's key")
+		return nil, unproven(signatureFault(client), "a signature by the client's key")
 	}
 	return client, x.useUp(ctx, client, a)
+}
+
+// signatureFault says to the operator alone what the client must not learn.
+func signatureFault(client *Client) string {
+	switch {
+	case client == nil:
+		return "an assertion for a name that no client has"
+	case client.Keys == nil:
+		return "an assertion for a client that authenticates by " + client.AuthMethod()
+	}
+	return "a signature by no key of the client"
 }
 
 // claimed is the client that a request claims to be of, believed by nobody.

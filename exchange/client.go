@@ -122,6 +122,8 @@ type Credentials struct {
 	Presented bool
 	Secret    string
 	Assertion string
+	// Raw is Secret as it was sent, before what stands inside HTTP Basic was form-decoded.
+	Raw string
 	// Origin is the request's Origin header (RFC 6454 §7); empty if it had none.
 	Origin string
 }
@@ -183,16 +185,22 @@ func (x *Exchanger) bySecret(c Credentials) (*Client, error) {
 	if client != nil {
 		secret = client.Secret
 	}
-	want, got := sha256.Sum256(secret), sha256.Sum256([]byte(c.Secret))
-	same := subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	same, raw := equal(secret, c.Secret), equal(secret, c.Raw)
 	if !same || len(secret) == 0 {
-		return nil, unproven(secretFault(client), "the secret of a registered backend or verifier")
+		return nil, unproven(secretFault(client, raw), "the secret of a registered backend or verifier")
 	}
 	return client, nil
 }
 
-// secretFault says to the operator alone what the client must not learn.
-func secretFault(client *Client) string {
+// equal compares in a time that depends on neither.
+func equal(want []byte, given string) bool {
+	a, b := sha256.Sum256(want), sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// secretFault says to the operator alone what the client must not learn. raw: the secret is right but for
+// its encoding.
+func secretFault(client *Client, raw bool) string {
 	switch {
 	case client == nil:
 		return "a secret for a name that no client has"
@@ -200,6 +208,8 @@ func secretFault(client *Client) string {
 		return "a secret for a public client, which has none"
 	case len(client.Secret) == 0:
 		return "a secret for a client that authenticates by " + client.AuthMethod()
+	case raw:
+		return "the right secret without the form-encoding that HTTP Basic wants here (RFC 6749 §2.3.1)"
 	}
 	return "a wrong secret"
 }

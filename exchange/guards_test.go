@@ -32,6 +32,14 @@ func TestOperatorHearsWhichRuleAnAssertionBroke(t *testing.T) {
 		"a secret for a public client, which has none": func(*house) exchange.Credentials {
 			return exchange.Credentials{ClientID: "web", Presented: true, Secret: "guessed"}
 		},
+		"the right secret without the form-encoding that HTTP Basic wants here (RFC 6749 §2.3.1)": func(*house) exchange.Credentials {
+			return exchange.Credentials{ClientID: "back", Presented: true, Secret: "decoded", Raw: "s3cret"}
+		},
+		"an assertion for a name that no client has": func(h *house) exchange.Credentials {
+			claims := h.assertionClaims()
+			claims["iss"], claims["sub"] = "nobody", "nobody"
+			return h.assertion(t, h.signing, nil, claims)
+		},
 		"a wrong secret": func(*house) exchange.Credentials {
 			return exchange.Credentials{ClientID: "back", Presented: true, Secret: "guessed"}
 		},

@@ -86,9 +86,19 @@ func (g *Gate) choose(t token, terms identity.Terms) (*issuer, error) {
 		}
 	}
 	if chosen == nil {
-		return nil, untrusted(t.iss, trusted...)
+		return nil, g.notAccepted(t.iss, trusted)
 	}
 	return chosen, nil
+}
+
+// notAccepted tells an issuer that the terms do not name from one that nobody has configured.
+func (g *Gate) notAccepted(iss string, trusted []string) error {
+	for _, is := range g.issuers {
+		if is.issues(iss) {
+			return identity.Reject(identity.IssuerNotTrusted, "issuer "+clip(iss)+" ("+is.cfg.Name+"), which accepts does not name", oneOf(trusted))
+		}
+	}
+	return untrusted(iss, trusted...)
 }
 
 func untrusted(iss string, trusted ...string) error {

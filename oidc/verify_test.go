@@ -303,3 +303,19 @@ func TestConfigurationFaultsAreToldTogether(t *testing.T) {
 		t.Errorf("RS256 refused:\n%v", err)
 	}
 }
+
+// An issuer that only the client's accepts lacks is another mistake than one that nobody has configured.
+func TestIssuerThatAcceptsDoesNotNameIsTold(t *testing.T) {
+	p := newIDP(t)
+	g := newGate(t, p, newClock())
+	other := terms()
+	other.Accepts = map[string][]string{"plant": {"shop"}}
+	_, err := g.Verify(t.Context(), p.goodToken().sign(t), other)
+	wantCode(t, err, identity.IssuerNotTrusted)
+	if rejection, _ := errors.AsType[*identity.Rejection](err); !strings.HasSuffix(rejection.Measured, `" (corp), which accepts does not name`) {
+		t.Errorf("measured %q", rejection.Measured)
+	}
+	if _, err := g.Verify(t.Context(), p.goodToken().sign(t), terms()); err != nil {
+		t.Errorf("on good terms: %v", err)
+	}
+}

@@ -151,7 +151,7 @@ func readBasic(r *http.Request, clientID string) (exchange.Credentials, error) {
 		return exchange.Credentials{}, exchange.Refuse(identity.ParameterRepeated, "client_id and the Authorization header name different clients").
 			Measured("client_id "+decision.Name(clientID)+" and Authorization of "+decision.Name(name), "the same client")
 	}
-	return exchange.Credentials{ClientID: name, Presented: true, Secret: secret}, nil
+	return exchange.Credentials{ClientID: name, Presented: true, Secret: secret, Raw: password}, nil
 }
 
 // tokenAnswer is a successful exchange (RFC 8693 §2.2.1), with what a chat needs to know besides.

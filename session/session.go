@@ -239,7 +239,7 @@ func insertError(err error) error {
 	case errors.Is(err, ErrTaken):
 		return &identity.Rejection{Code: identity.SignInClaimed, Measured: "claimed before", Required: "a sign-in not claimed yet", Err: err}
 	case errors.Is(err, ErrSignedOut):
-		return &identity.Rejection{Code: identity.EndedByIssuer, Measured: "signed out after the token was issued", Required: "a token newer than the sign-out", Err: err}
+		return &identity.Rejection{Code: identity.EndedByIssuer, Measured: "its sign-in was ended after the token was issued", Required: "a token newer than that sign-out, revocation or word of the issuer", Err: err}
 	}
 	return fmt.Errorf("insert session: %w", err)
 }

@@ -150,30 +150,41 @@ func (e *evaluation) verifyActor(ctx context.Context) (identity.Identity, error)
 	return who, nil
 }
 
-// findRule returns the first rule that lets the actor act.
+// findRule returns the rule that lets the actor act.
 func (e *evaluation) findRule(ctx context.Context, who identity.Identity) (Actor, error) {
-	in := e.input()
+	in, rules := e.input(), e.client.App.Actors
 	in.Identity = who
+	at, err := FindActor(ctx, rules, in)
+	if err != nil {
+		return Actor{}, err
+	}
+	e.record.Pass("actor", "admitted by rule "+strconv.Itoa(at+1), "a rule in actors")
+	return rules[at], nil
+}
+
+// FindActor returns the index of the first rule that lets the person of in act. Its error is an
+// [identity.Rejection] if none does.
+func FindActor(ctx context.Context, rules []Actor, in policy.Input) (int, error) {
+	who := in.Identity
 	refusal := identity.Reject(identity.ActorNotAllowed, "no rule for this issuer and client", "a rule in actors")
-	for i, rule := range e.client.App.Actors {
+	for i, rule := range rules {
 		if rule.Issuer != who.IDP || !slices.Contains(rule.Accepts, who.Client) {
 			continue
 		}
 		err := rule.Rules.Admit(ctx, in)
 		if err == nil {
-			e.record.Pass("actor", "admitted by rule "+strconv.Itoa(i+1), "a rule in actors")
-			return rule, nil
+			return i, nil
 		}
 		rejection, ok := errors.AsType[*identity.Rejection](err)
 		if !ok {
-			return Actor{}, fmt.Errorf("ask actor rule: %w", err)
+			return 0, fmt.Errorf("ask actor rule: %w", err)
 		}
 		refusal = &identity.Rejection{
 			Code: identity.ActorNotAllowed, Measured: fmt.Sprintf("rule %d yields %s", i+1, rejection.Measured),
 			Required: rejection.Required, Err: err,
 		}
 	}
-	return Actor{}, refusal
+	return 0, refusal
 }
 
 // act puts a new actor in front of the chain, if the subject token lets it and the chain is not too long.

@@ -108,6 +108,11 @@ func (is *issuer) times(who identity.Identity) string {
 
 func (is *issuer) age(then time.Time) string { return seconds(is.cfg.Now().Sub(then)) }
 
-func oneOf(allowed []string) string { return "one of " + strings.Join(allowed, ", ") }
+func oneOf(allowed []string) string {
+	if len(allowed) == 0 {
+		return "nothing: the list of those accepted is empty"
+	}
+	return "one of " + strings.Join(allowed, ", ")
+}
 
 func seconds(d time.Duration) string { return fmt.Sprint(d.Round(time.Second)) }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -183,16 +185,16 @@ func TestSampleOfALivingIssuerIsVerified(t *testing.T) {
 		code   int
 		want   []string
 	}{
-		{"from a sign-in", func(map[string]any) {}, nil, 0, []string{"App support, browser client web: a context would be issued", "The app's rules add no claims."}},
+		{"from a sign-in", func(map[string]any) {}, nil, 0, []string{"App support: its person signs in, by browser client web\n", "The app's rules add no claims.", "App support: it may not be exchanged by backend client crm, CP-207\n"}},
 		{"from a sign-in, shown", func(map[string]any) {}, []string{"--show"}, 0, []string{"Customer id: alice@example.com"}},
-		{"shown as JSON", func(map[string]any) {}, []string{"--show", "--json"}, 0, []string{`"customer_id": "alice@example.com"`}},
-		{"expired", func(c map[string]any) { c["iat"], c["exp"] = now-400, now-100 }, nil, 0, []string{"The token expired 1m4", "which is normal for a sample", "a context would be issued"}},
-		{"not expired and too old", func(c map[string]any) { c["iat"], c["exp"] = now-4000, now+100 }, nil, 0, []string{"The token was issued 1h6m4", "too long for an exchange", "a context would be issued"}},
+		{"shown as JSON", func(map[string]any) {}, []string{"--show", "--json"}, 0, []string{`"customer_id": "alice@example.com"`, `"use": "sign-in",`, `"use": "exchange",`}},
+		{"expired", func(c map[string]any) { c["iat"], c["exp"] = now-400, now-100 }, nil, 0, []string{"The token expired 1m4", "which is normal for a sample", "its person signs in"}},
+		{"not expired and too old", func(c map[string]any) { c["iat"], c["exp"] = now-4000, now+100 }, nil, 0, []string{"The token was issued 1h6m4", "too long for most exchanges", "its person signs in"}},
 		{"issued ahead", func(c map[string]any) { c["iat"] = now + 900 }, nil, 1, []string{"CP-206", "FAILED"}},
 		{"expired before it was issued", func(c map[string]any) { c["exp"] = now - 1000 }, nil, 1, []string{"CP-205"}},
 		{"no iat", func(c map[string]any) { delete(c, "iat") }, nil, 1, []string{"CP-214", "no iat"}},
 		{"iat beyond all reason", func(c map[string]any) { c["iat"], c["exp"] = -5e300, 1 }, nil, 1, []string{"CP-110"}},
-		{"a rule that needs an origin", func(c map[string]any) { c["aud"] = "crm" }, nil, 1, []string{"backend client crm: refused, CP-302", "evaluation error at 1:8"}},
+		{"a rule that needs an origin", func(c map[string]any) { c["aud"] = "crm" }, nil, 1, []string{"it may not be exchanged by backend client crm, CP-302", "evaluation error at 1:8"}},
 		{"no subject", func(c map[string]any) { delete(c, "email") }, nil, 1, []string{"CP-305", "no claim email at 1:7"}},
 		{"an issuer that no app lists", func(c map[string]any) { c["iss"] = "https://fixed.example" }, nil, 1, []string{"Issuer fixed is in the file, and no app lists it in its issuers.", "In no app: refused, CP-201"}},
 	}
@@ -220,7 +222,7 @@ func TestSampleOfALivingIssuerIsVerified(t *testing.T) {
 	b.down = true
 	path := b.sign(t, good())
 	out, code := b.check("--token", path)
-	for _, want := range []string{"cannot tell, CP-902", "status 502 in place of its discovery document", "With --offline the rules are tried without the issuer."} {
+	for _, want := range []string{"App support: cannot tell whether its person signs in, by browser client web, CP-902\n", "status 502 in place of its discovery document", "With --offline the rules are tried without the issuer."} {
 		if code != 1 || !strings.Contains(out, want) {
 			t.Errorf("issuer down: exit %d, no %q in\n%s", code, want, out)
 		}
@@ -230,6 +232,120 @@ func TestSampleOfALivingIssuerIsVerified(t *testing.T) {
 	}
 	if out, code := b.check("--token", b.write(t, "large", bytes.Repeat([]byte("x"), maxSample+1))); code != 1 || !strings.Contains(out, "more than 65536 bytes") {
 		t.Errorf("too large: exit %d\n%s", code, out)
+	}
+}
+
+// A sample is tried for each use that it may have, and by clients that would come with it.
+func TestSampleIsTriedForWhatItMayBeGoodFor(t *testing.T) {
+	b := newBench(t)
+	b.write(t, "jwks.json", mustJSON(t, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: b.key.Public(), KeyID: "k", Use: "sig"}}}))
+	const tenant = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
+	b.write(t, "chatpass.yaml", fmt.Appendf(nil, `
+issuer: http://localhost:8080
+store: sqlite:%[1]s/state.db
+master_key: file:%[1]s/master.json
+issuers:
+  entra: {issuer: "https://login.example.com/{tenantid}/v2.0", tenants: [%[2]s], client_id: desk}
+  corp: {issuer: https://corp.example.com, client_id: chatpass, userinfo: true}
+  agents: {issuer: https://agents.example.com}
+  plant: {issuer: https://plant.example.com, client_id: chatpass, jwks: "file:%[1]s/jwks.json"}
+apps:
+  support:
+    audience: [https://api.example.com]
+    issuers: [entra, corp, plant]
+    origins: [https://www.example.com]
+    scopes: [chat:read, chat:write]
+    claims: {groups: "claims.?groups"}
+    actors:
+      - {issuer: agents, accepts: [desk], admit: "'agents' in claims.groups", scopes: [chat:read]}
+    clients:
+      shop: {type: native, accepts: {corp: [desk]}}
+      till: {type: native, accepts: {entra: [till]}}
+      web: {type: browser}
+      crm: {type: backend, auth: client_secret_basic, secret: "file:%[1]s/master.json"}
+  sales:
+    audience: [https://api.example.com]
+    issuers: [corp]
+    actors: [{issuer: agents, accepts: [desk], admit: "true"}]
+    clients: {sales-ios: {type: native, accepts: {corp: [desk]}}}
+`, b.dir, tenant))
+	const entra, corp, agents = "https://login.example.com/" + tenant + "/v2.0", "https://corp.example.com", "https://agents.example.com"
+	large := make([]string, 300)
+	for i := range large {
+		large[i] = fmt.Sprint("department ", i)
+	}
+	rows := map[string]struct {
+		iss, aud string
+		groups   []string
+		args     []string
+		want     []string // every verdict, and what else is said
+		code     int
+	}{
+		"a tenant's, for a client called as another issuer's": {entra, "desk", nil, nil, []string{
+			"App support: its person signs in, by browser client web",
+			"App support: it may not be exchanged by native client shop, CP-201",
+		}, 0},
+		"a tenant's, for one client of several":   {entra, "till", nil, nil, []string{"App support: it may be exchanged by native client till"}, 0},
+		"an issuer's, for the client of two apps": {corp, "desk", nil, nil, []string{"App support: it may be exchanged by native client shop", "App sales: it may be exchanged by native client sales-ios"}, 0},
+		"from a sign-in": {corp, "chatpass", nil, nil, []string{
+			"At a sign-in issuer corp is asked for userinfo too, which fills in what the ID token lacks. It is not asked here.",
+			"App support: its person signs in, by browser client web",
+			"App support: it may not be exchanged by native client shop, CP-207",
+			"App sales: it may not be exchanged by native client sales-ios, CP-207",
+		}, 0},
+		"of an issuer that is not asked, which signs nobody in": {"https://plant.example.com", "chatpass", nil, nil, []string{
+			"App support: it may not be exchanged by native client shop, CP-201",
+		}, 1},
+		"an actor's": {agents, "desk", []string{"agents"}, nil, []string{
+			"App support: its person may act for customers, by backend client crm",
+			"A context that is issued so lives 2m0s at most, and is granted of the scopes asked for: chat:read.",
+		}, 0},
+		"of one who may not act": {agents, "desk", []string{"staff"}, nil, []string{
+			"App support: its person may not act for customers, by backend client crm, CP-501",
+			"FAILED  actor ", "rule 1 yields false",
+		}, 1},
+		"of one who has no groups":              {agents, "desk", nil, nil, []string{"App support: its person may not act for customers, by backend client crm, CP-501", "no claim groups"}, 1},
+		"an actor's, for a client":              {agents, "desk", []string{"agents"}, []string{"--client", "crm"}, []string{"App support: its person may act for customers, by backend client crm"}, 0},
+		"an actor's, for one that is not asked": {agents, "desk", []string{"agents"}, []string{"--client", "till"}, []string{"App support: it may not be exchanged by native client till, CP-201"}, 1},
+		"with too much to say": {corp, "desk", large, []string{"--client", "shop"}, []string{
+			"App support: it may not be exchanged by native client shop, CP-306",
+			"FAILED  context ", " bytes", "at most 4096",
+		}, 1},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now().Unix()
+			claims := map[string]any{"iss": row.iss, "aud": row.aud, "sub": "u-81", "tid": tenant, "iat": now - 10, "exp": now + 300}
+			if row.groups != nil {
+				claims["groups"] = row.groups
+			}
+			out, code := b.check(append(row.args, "--offline", "--token", b.sign(t, claims))...)
+			verdicts := 0
+			for _, want := range row.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q in\n%s", want, out)
+				}
+				verdicts += strings.Count(want, "App ")
+			}
+			if got := strings.Count(out, "\nApp "); code != row.code || got != verdicts {
+				t.Errorf("exit %d, want %d; %d verdicts, want %d, in\n%s", code, row.code, got, verdicts, out)
+			}
+		})
+	}
+}
+
+// What a rehearsal measures is as long as what a key signs.
+func TestPaperIsAsLongAsASignature(t *testing.T) {
+	for alg, size := range map[paper]int{"ES256": 64, "EdDSA": ed25519.SignatureSize, "ES384": 96, "RS256": 256, "PS256": 256} {
+		token, err := alg.Sign(t.Context(), "at+jwt", []byte(`{"sub":"c"}`))
+		parts := strings.Split(token, ".")
+		if err != nil || len(parts) != 3 || len(parts[2]) != base64.RawURLEncoding.EncodedLen(size) {
+			t.Errorf("%s: %q, %v", alg, token, err)
+		}
+		read, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		if err != nil || string(read.UnsafePayloadWithoutVerification()) != `{"sub":"c"}` || len(read.Signatures[0].Header.KeyID) != 43 {
+			t.Errorf("%s: %v", alg, err)
+		}
 	}
 }
 

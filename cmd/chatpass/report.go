@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ type report struct {
 	Trials []trial
 }
 
-// issued says whether any client would get a context for the sample.
+// issued says whether the sample is good for anything.
 func (r report) issued() bool {
 	return slices.ContainsFunc(r.Trials, func(t trial) bool { return t.Outcome == decision.Issued })
 }
@@ -33,7 +34,7 @@ func (r report) print(w io.Writer, show bool) error {
 		fmt.Fprintln(&text, note)
 	}
 	for _, t := range r.Trials {
-		text.WriteString("\n" + t.title() + "\n")
+		text.WriteString("\n" + t.verdict() + "\n")
 		if err := (explanation{Decision: t.Decision}).printLadder(&text); err != nil {
 			return err
 		}
@@ -52,24 +53,15 @@ func quoted(issuer string) string {
 	return issuer
 }
 
-func (t trial) title() string {
-	who := "In no app"
-	if t.App != "" {
-		who = fmt.Sprintf("App %s, %s client %s", t.App, t.ClientType, t.Client)
-	}
-	switch t.Outcome {
-	case decision.Issued:
-		return who + ": a context would be issued"
-	case decision.Refused:
-		return who + ": refused, " + string(t.Code)
-	}
-	return who + ": cannot tell, " + string(t.Code)
-}
-
 func (t trial) printOutcome(w io.Writer, show bool) error {
 	if t.Outcome != decision.Issued {
 		about := t.about()
 		_, err := fmt.Fprintf(w, "Meaning       %s\nLikely cause  %s\nWhat to do    %s\n", about.Meaning, about.Cause, about.Remedy)
+		return err
+	}
+	if t.use == acting {
+		_, err := fmt.Fprintf(w, "A context that is issued so lives %s at most, and is granted of the scopes asked for: %s.\n",
+			t.rule.Lifetime, cmp.Or(strings.Join(t.rule.Scopes, " "), "none"))
 		return err
 	}
 	if show && t.customer != "" {
@@ -136,6 +128,7 @@ func (r report) printJSON(w io.Writer, show bool) error {
 	type jsonTrial struct {
 		App      string           `json:"app,omitempty"`
 		Client   string           `json:"client,omitempty"`
+		Use      use              `json:"use"`
 		IDP      string           `json:"idp,omitempty"`
 		Outcome  decision.Outcome `json:"outcome"`
 		Code     string           `json:"code,omitempty"`
@@ -153,7 +146,7 @@ func (r report) printJSON(w io.Writer, show bool) error {
 		Trials []jsonTrial `json:"trials"`
 	}{r.Issuer, append([]string{}, r.Notes...), []jsonTrial{}}
 	for _, t := range r.Trials {
-		one := jsonTrial{App: t.App, Client: t.Client, IDP: t.IDP, Outcome: t.Outcome, Ladder: t.Ladder, Claims: t.shown(show)}
+		one := jsonTrial{App: t.App, Client: t.Client, Use: t.use, IDP: t.IDP, Outcome: t.Outcome, Ladder: t.Ladder, Claims: t.shown(show)}
 		if t.Outcome != decision.Issued {
 			about := t.about()
 			one.Code, one.Reason, one.Meaning, one.Cause, one.Remedy = string(t.Code), about.Reason, about.Meaning, about.Cause, about.Remedy

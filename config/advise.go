@@ -38,7 +38,9 @@ func (k *checker) adviseService() {
 	if hidden && k.cfg.Limits.RefusalsPerMinutePerIP > 0 {
 		k.advise("issuer", problem{"is https, and there is neither tls nor trusted_proxies: everybody comes from the proxy's address, and the limit on refusals per IP is one for all of them", "write trusted_proxies: [network of the proxy], or tls"})
 	}
-	k.adviseSecret("console.secret", k.cfg.Console.Secret)
+	if k.given("console.secret") {
+		k.advise("console", problem{"has no effect yet: this version has no console", "remove it"})
+	}
 	for i := range k.cfg.Apps {
 		if app := &k.cfg.Apps[i]; app.ContextLifetime <= k.cfg.Status.TTL {
 			k.advise("status.ttl", problem{"is not less than the context_lifetime of app " + app.Name + ": a sign-out reaches an offline verifier when the context is over anyway", "write less than " + app.ContextLifetime.String()})

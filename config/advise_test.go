@@ -55,22 +55,22 @@ apps:
       orders: {auth: client_secret_basic, secret: env:ORDERS_SECRET}
 `
 	tests := map[string]struct{ old, new, want string }{
-		"nothing":                       {"", "", ""},
-		"TLS without a proxy":           {"trusted_proxies: [10.0.0.0/8]", `tls: {cert: "file:DIR/tls.crt", key: "file:DIR/tls.key"}`, ""},
-		"neither TLS nor a proxy":       {"trusted_proxies: [10.0.0.0/8]\n", "", "issuer: is https, and there is neither tls nor trusted_proxies: everybody comes from the proxy's address, and the limit on refusals per IP is one for all of them; write trusted_proxies: [network of the proxy], or tls"},
-		"neither, and no limit":         {"trusted_proxies: [10.0.0.0/8]", "limits: {refusals_per_minute_per_ip: 0}", ""},
-		"short secret":                  {"env:LEGACY_SECRET", "env:SECRET", "apps.support.clients.crm.secret: is short or of too few different characters, and could be guessed; make one with openssl rand -hex 32"},
-		"filler for a secret":           {"env:ORDERS_SECRET", "env:FILLER", "apps.support.verifiers.orders.secret: is short or of too few different characters, and could be guessed; make one with openssl rand -hex 32"},
-		"short secret of the console":   {"trusted", "console: {secret: env:SECRET}\ntrusted", "console.secret: is short or of too few different characters, and could be guessed; make one with openssl rand -hex 32"},
-		"status list kept for too long": {"trusted", "status: {ttl: 10m}\ntrusted", "status.ttl: is not less than the context_lifetime of app support: a sign-out reaches an offline verifier when the context is over anyway; write less than 10m0s"},
-		"status list kept just less":    {"trusted", "status: {ttl: 599s}\ntrusted", ""},
-		"native client without tokens":  {", accepts: {plant: [ios]}", "", "apps.support.clients.ios: gets no context: a native client has only ID tokens to exchange, and accepts names none; write accepts: {corp: [client id of the installed app there]}"},
-		"no issuer to sign in with":     {"issuers: [corp, plant]", "issuers: [plant]", "apps.support.issuers: can sign nobody in: all of them have a static key set, so pages can only exchange ID tokens that they have already; add an issuer that can be reached, unless that is meant"},
-		"first issuer signs nobody in":  {"[corp, plant]", "[plant, corp]", "apps.support.issuers[0]: plant has a static key set and is the default: a page that names no issuer can sign nobody in; write corp first"},
-		"page on another site":          {"https://www.example.com,", "https://www.example.com, https://www.example.net,", "apps.support.origins[1]: is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in; serve chatpass from a host of the pages' site"},
-		"page of another scheme":        {"https://www.example.com,", "https://www.example.com, http://www.example.com,", "apps.support.origins[1]: is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in; serve chatpass from a host of the pages' site"},
-		"return to a page of no origin": {"443/back", "8443/back", "apps.support.return_to[0]: is on none of the app's origins: a sign-in that leads there cannot be finished; add https://www.example.com:8443 to origins, unless it is for sign-out alone"},
-		"no page, so nothing about any": {"origins: [https://www.example.com, http://localhost:3000]\n    return_to: [https://WWW.example.com:443/back]\n    clients:\n      web: {type: browser}\n", "clients:\n", ""},
+		"nothing":                         {"", "", ""},
+		"TLS without a proxy":             {"trusted_proxies: [10.0.0.0/8]", `tls: {cert: "file:DIR/tls.crt", key: "file:DIR/tls.key"}`, ""},
+		"neither TLS nor a proxy":         {"trusted_proxies: [10.0.0.0/8]\n", "", "issuer: is https, and there is neither tls nor trusted_proxies: everybody comes from the proxy's address, and the limit on refusals per IP is one for all of them; write trusted_proxies: [network of the proxy], or tls"},
+		"neither, and no limit":           {"trusted_proxies: [10.0.0.0/8]", "limits: {refusals_per_minute_per_ip: 0}", ""},
+		"short secret":                    {"env:LEGACY_SECRET", "env:SECRET", "apps.support.clients.crm.secret: is short or of too few different characters, and could be guessed; make one with openssl rand -hex 32"},
+		"filler for a secret":             {"env:ORDERS_SECRET", "env:FILLER", "apps.support.verifiers.orders.secret: is short or of too few different characters, and could be guessed; make one with openssl rand -hex 32"},
+		"a console, which nothing serves": {"trusted", "console: {secret: env:ORDERS_SECRET}\ntrusted", "console: has no effect yet: this version has no console; remove it"},
+		"status list kept for too long":   {"trusted", "status: {ttl: 10m}\ntrusted", "status.ttl: is not less than the context_lifetime of app support: a sign-out reaches an offline verifier when the context is over anyway; write less than 10m0s"},
+		"status list kept just less":      {"trusted", "status: {ttl: 599s}\ntrusted", ""},
+		"native client without tokens":    {", accepts: {plant: [ios]}", "", "apps.support.clients.ios: gets no context: a native client has only ID tokens to exchange, and accepts names none; write accepts: {corp: [client id of the installed app there]}"},
+		"no issuer to sign in with":       {"issuers: [corp, plant]", "issuers: [plant]", "apps.support.issuers: can sign nobody in: all of them have a static key set, so pages can only exchange ID tokens that they have already; add an issuer that can be reached, unless that is meant"},
+		"first issuer signs nobody in":    {"[corp, plant]", "[plant, corp]", "apps.support.issuers[0]: plant has a static key set and is the default: a page that names no issuer can sign nobody in; write corp first"},
+		"page on another site":            {"https://www.example.com,", "https://www.example.com, https://www.example.net,", "apps.support.origins[1]: is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in; serve chatpass from a host of the pages' site"},
+		"page of another scheme":          {"https://www.example.com,", "https://www.example.com, http://www.example.com,", "apps.support.origins[1]: is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in; serve chatpass from a host of the pages' site"},
+		"return to a page of no origin":   {"443/back", "8443/back", "apps.support.return_to[0]: is on none of the app's origins: a sign-in that leads there cannot be finished; add https://www.example.com:8443 to origins, unless it is for sign-out alone"},
+		"no page, so nothing about any":   {"origins: [https://www.example.com, http://localhost:3000]\n    return_to: [https://WWW.example.com:443/back]\n    clients:\n      web: {type: browser}\n", "clients:\n", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.ParameterMissing: {
 		Check: "parameters", Meaning: "A required parameter is missing, empty or of the wrong shape, or the body cannot be read at all.",
 		Usual: "A form field that was built from an undefined variable.", likely: "The request was built incompletely: {measured}.",
-		Remedy: "The description names the parameter. Empty counts as missing.",
+		Remedy: "The answer's `error_description` and the ladder name the parameter: send it. Empty counts as missing.",
 	},
 	identity.UnsupportedTokenType: {
 		Check: "token type", Meaning: "The declared type of a token, or the type asked for, is not one this endpoint trades, or a context to be revoked was narrowed or delegated.",
@@ -49,14 +49,14 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Send the ID token as `urn:ietf:params:oauth:token-type:id_token`, one of our contexts as `urn:ietf:params:oauth:token-type:access_token`, an actor's token as an ID token, and ask for an access token or a JWT. Revocation takes the context that a session issued, none that was narrowed or delegated.",
 	},
 	identity.TooLarge: {
-		Check: "size", Meaning: "The body exceeds 64 KiB or a token 16 KiB.",
-		Usual: "An ID token with hundreds of groups.", likely: "The client sent {measured}: an ID token with hundreds of groups, perhaps.",
-		Remedy: "Have the issuer put fewer claims into the ID token.",
+		Check: "size", Meaning: "The body exceeds 64 KiB, a token 16 KiB, or a parameter of a sign-in what it may have.",
+		Usual: "An ID token with hundreds of groups.", likely: "What was sent is too large ({measured}): an ID token with hundreds of groups, perhaps.",
+		Remedy: "Have the issuer put fewer claims into the ID token, or shorten what else the ladder names.",
 	},
 	identity.OriginNotAllowed: {
-		Check: "origin", Meaning: "The page's origin is not registered for this client, a browser client sent none, or a client that is no page sent one.",
+		Check: "origin", Meaning: "The page's origin is not registered for this client, a browser client sent none, or two, or a client that is no page sent one.",
 		Usual:  "`www.` missing or superfluous, `http` for `https`, a port; a backend or a script that uses a browser client.",
-		likely: "The request came with {measured}, and is let in with {required}.",
+		likely: "The request came with {measured}; what is allowed is {required}.",
 		Remedy: "Add a page's exact origin to the app's `origins`. What is no page has no origin: use a client of type `native` for an app, one of type `backend` for a server.",
 	},
 	identity.ClientUnknown: {
@@ -68,8 +68,8 @@ var refusals = map[identity.Code]Refusal{
 	identity.ClientAuthentication: {
 		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Unknown clients hear the same.",
 		Usual:  "A rotated secret; a secret that was not form-encoded inside HTTP Basic (RFC 6749 §2.3.1); an assertion that was sent twice, or whose `aud` is not our issuer URL.",
-		likely: "The client, which calls itself {client}, came with {measured}, where {required} is needed.",
-		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`.",
+		likely: "The client came with {measured}, where {required} is needed.",
+		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`. A right secret that counts as wrong was not form-encoded before it went into HTTP Basic.",
 	},
 	identity.ParameterRepeated: {
 		Check: "parameters", Meaning: "A parameter came twice, or two that must agree do not.",
@@ -78,8 +78,8 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.ParameterUnsupported: {
 		Check: "parameters", Meaning: "A parameter that would change what is asked for is not supported, or not with this value, so the request is not guessed at.",
-		Usual: "`client_secret` in the body, `requested_subject`, an unregistered `return_to`, a long `conversation`.", likely: "The client sent what is not taken here: {measured}.",
-		Remedy: "The description names it: leave it out, or send a value as the description says.",
+		Usual: "`client_secret` in the body, `requested_subject`, an unregistered `return_to`, a long `conversation`.", likely: "The client sent what is not taken here ({measured}).",
+		Remedy: "The answer's `error_description` and the ladder name it: leave it out, or send a value as they say.",
 	},
 	identity.MalformedToken: {
 		Check: "token shape", Meaning: "The token is not a signed JWT in compact serialisation, three parts of base64url, or a member of its header or claims is not of the type that its standard gives it.",
@@ -87,32 +87,32 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Send the ID token as the issuer gave it; the ladder names the member that is wrong.",
 	},
 	identity.CSRFFailed: {
-		Check: "page's call", Meaning: "A call with a cookie lacks what only our browser SDK sends, or an answer of the issuer is not for this browser's sign-in.",
-		Usual: "A hand-written `fetch` without the header; the page lies on another site than the service.", likely: "The call cannot be told from another site's: {measured}.",
-		Remedy: "Use the SDK; serve chatpass from a host of the pages' own site.",
+		Check: "page's call", Meaning: "A call with a cookie lacks what only our browser SDK sends, a sign-in was begun in a frame or by a script, or an answer of the issuer is not for this browser's sign-in.",
+		Usual: "A hand-written `fetch` without the header; the page lies on another site than the service.", likely: "The call cannot be told from another site's ({measured}).",
+		Remedy: "Use the SDK, and serve chatpass from a host of the pages' own site. A sign-in: start it again, in a window.",
 	},
 	identity.MethodNotAllowed: {
 		Check: "method", Meaning: "This path does not serve that method or media type, or there is nothing at it.",
-		Usual: "GET on the token endpoint; JSON where a form belongs.", likely: "The client sent {measured} where {required} is served.",
-		Remedy: "See `Allow`, or send the content type that the description names.",
+		Usual: "GET on the token endpoint; JSON where a form belongs.", likely: "The client came with {measured}; needed is {required}.",
+		Remedy: "Send what the ladder says, or compare the path with those in `/.well-known/oauth-authorization-server`. Of a path that is served, `Allow` names the methods.",
 	},
 	identity.ClientMayNotExchange: {
 		Check: "accepts", Meaning: "The client may not exchange ID tokens of this issuer, may not revoke this token, or is of the wrong type for this endpoint.",
-		Usual: "A client without `accepts`; a token of another client that is to be revoked.", likely: "This is not for client {client} to do: {measured}, where it takes {required}.",
+		Usual: "A client without `accepts`; a token of another client that is to be revoked.", likely: "This is not for client {client} to do: it takes {required}, and what was found is: {measured}.",
 		Remedy: "To exchange ID tokens, list the upstream client in the client's `accepts`. Revoke a context by the client that got it or a backend of its app, an ID token by a client that accepts it. A verifier introspects and does nothing else; browser clients alone sign people in here.",
 	},
 
 	identity.IssuerNotTrusted: {
-		Check: "token issuer", Meaning: "The token's `iss` is not one of the app's issuers. Nothing is fetched for it.",
+		Check: "token issuer", Meaning: "The token's `iss` is not that of an issuer whose tokens the client may exchange, or not one with which people sign in to the app. Nothing is fetched for it.",
 		Usual:  "A trailing slash; the issuer of another tenant; one of our own contexts sent as an ID token.",
-		likely: "The token is of {measured}, which client {client} does not accept: a trailing slash, or another tenant's or environment's issuer.",
-		Remedy: "Send a context of ours as `urn:ietf:params:oauth:token-type:access_token`. Else compare `iss` with `issuers.*.issuer` byte for byte; use `issuer_aliases` where the issuer itself is inconsistent.",
+		likely: "The token is of {measured}, which client {client} does not accept: a trailing slash, another tenant's or environment's issuer, or a context of ours in place of an ID token.",
+		Remedy: "Send a context of ours as `urn:ietf:params:oauth:token-type:access_token`. Else compare `iss` with `issuers.*.issuer` byte for byte, and the issuer's name with the client's `accepts` and the app's `issuers`; use `issuer_aliases` where the issuer itself is inconsistent.",
 	},
 	identity.KeyUnknown: {
 		Check: "token key", Meaning: "The token names a key that its issuer does not publish.",
 		Usual:  "The issuer has just rotated its keys: within the cool-down the same token works again in seconds. Else the token is forged, from another environment, or an ID token sent as a context of ours.",
-		likely: "The issuer has changed its keys a moment ago, or the token is from another environment or forged: it names {measured}.",
-		Remedy: "Send an ID token as `urn:ietf:params:oauth:token-type:id_token`. Try again once; then look at the issuer's key set.",
+		likely: "The issuer has changed its keys a moment ago, or the token is of another kind, from another environment or forged ({measured}).",
+		Remedy: "Send an ID token as `urn:ietf:params:oauth:token-type:id_token`. Try again once; then look at the issuer's key set, which is the file if its `jwks` names one.",
 	},
 	identity.SignatureInvalid: {
 		Check: "token signature", Meaning: "The signature does not fit the token.",
@@ -126,8 +126,8 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.TokenExpired: {
 		Check: "token age", Meaning: "The token is past its `exp`, or older than allowed.",
-		Usual: "The page kept the ID token for minutes before exchanging it.", likely: "The {sender} kept the ID token too long before exchanging it: {measured}.",
-		Remedy: "Get a fresh ID token and exchange it at once.",
+		Usual: "The page kept the ID token for minutes before exchanging it.", likely: "The {sender} kept the token too long before exchanging it: {measured}.",
+		Remedy: "Get a fresh ID token, or context, and exchange it at once.",
 	},
 	identity.IssuedInFuture: {
 		Check: "token times", Meaning: "The token's `iat`, `nbf` or `auth_time` lies ahead of our clock by more than the skew allowed.",
@@ -153,13 +153,13 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.AuthenticationStale: {
 		Check: "authentication age", Meaning: "The person proved who they are longer ago than `max_age` allows.",
-		Usual: "The issuer answered from its own session.", likely: "The issuer answered from its own session: {measured}, where {required} was asked for.",
-		Remedy: "Sign in again.",
+		Usual: "The issuer answered from its own session, or does not say when that began.", likely: "The issuer answered from its own session, or does not say when that began: {measured}, where {required} was asked for.",
+		Remedy: "Sign in again. If that does not help, have the issuer obey `max_age` and send `auth_time` (OpenID Connect Core 1.0 §3.1.2.1).",
 	},
 	identity.NotAnIDToken: {
 		Check: "token kind", Meaning: "The token is of another kind: an access token, a logout token.",
 		Usual: "The wrong field of the issuer's token answer.", likely: "The client took the wrong field of the issuer's token answer: the token has {measured}.",
-		Remedy: "Send `id_token`.",
+		Remedy: "Send the member `id_token` of that answer.",
 	},
 	identity.ClaimAmbiguous: {
 		Check: "token members", Meaning: "The token holds the same claim twice, or two that differ in case alone.",
@@ -169,7 +169,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.ClaimMissing: {
 		Check: "token claims", Meaning: "A required claim is missing or empty, or names the person in more than 255 bytes.",
 		Usual: "An ID token without `sub` or `iat`; `subject_claim` names a claim the issuer does not send.", likely: "The issuer does not send what is needed: the token has {measured}, where {required} is needed.",
-		Remedy: "Compare the token with `subject_claim`, and have the issuer send what the ladder names.",
+		Remedy: "Compare the token (`chatpass token inspect`) with `subject_claim`, and have the issuer send what the ladder names.",
 	},
 	identity.HeaderUnsupported: {
 		Check: "token header", Meaning: "The token is encrypted (five parts, RFC 7516 §3.1), or marks a header as critical that is not supported.",
@@ -195,7 +195,7 @@ var refusals = map[identity.Code]Refusal{
 		Check: "admit", Meaning: "The app's `admit` rule says no to this person, or cannot be evaluated for them.",
 		Usual:  "A group or a verified e-mail address is missing.",
 		likely: "The app's rule yields \"{measured}\" for this person: what it asks for is missing in what issuer {idp} says of them.",
-		Remedy: "Compare the rule with what the issuer says of the person.",
+		Remedy: "Compare the rule with what the issuer says of the person: `chatpass check --token` tries it on an ID token of theirs.",
 	},
 	identity.AudienceNotAllowed: {
 		Check: "audience", Meaning: "An audience or resource is not one of the app's, not one of the context that was presented, or not an absolute URI.",
@@ -204,23 +204,23 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.ScopeNotAllowed: {
 		Check: "scope", Meaning: "None of the scopes asked for is one of the app's.",
-		Usual: "A scope of another app.", likely: "The client asked for {measured}, and app {app} has {required}.",
+		Usual: "A scope of another app.", likely: "The client asked for {measured}, and app {app} grants {required}.",
 		Remedy: "Ask for scopes that `apps.*.scopes` lists, or for none.",
 	},
 	identity.MappingFailed: {
 		Check: "claims", Meaning: "A claim of the context, or the customer id, could not be made.",
 		Usual: "The rule reads a claim that this person does not have.", likely: "The rule {required} of app {app} gives \"{measured}\" for this person.",
-		Remedy: "Write the rule so that it allows for that: `claims.?tier.orValue('standard')`.",
+		Remedy: "Have the issuer send what the rule reads, or write the rule so that it allows for that: `claims.?tier.orValue('standard')`, or `claims.?tier` to leave the claim out. `chatpass check --token` tries it.",
 	},
 	identity.ContextTooLarge: {
 		Check: "context", Meaning: "The context would exceed 4 KiB, and would not fit into everybody's headers.",
 		Usual: "A long list of groups is mapped.", likely: "A long list is mapped: the context would have {measured}.",
-		Remedy: "Map what the audience needs, and no more.",
+		Remedy: "Map what the audience needs, and no more; `chatpass check --token` measures it.",
 	},
 
 	identity.NoSession: {
-		Check: "session", Meaning: "Nobody is signed in, or the cookie leads to no session.",
-		Usual: "First visit; cookies are blocked; the session is long over.", likely: "A first visit, blocked cookies, or a session long over: {measured}.",
+		Check: "session", Meaning: "Nobody is signed in, or the cookie or context leads to no session.",
+		Usual: "First visit; cookies are blocked; the session is long over.", likely: "A first visit, blocked cookies, or a session long over ({measured}).",
 		Remedy: "Sign in.",
 	},
 	identity.IdleTimeout: {
@@ -245,16 +245,16 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.Revoked: {
 		Check: "session", Meaning: "The session was revoked.",
-		Usual: "An operator or the app ended it, or the customer had more than `sessions_per_customer`.", likely: "An operator or the app ended it, the customer had too many, or the app's issuers changed: {measured}.",
+		Usual: "An operator or the app ended it, the customer had more than `sessions_per_customer`, or its issuer is none of the app's any more.", likely: "An operator or the app ended it, the customer had too many, or the app's issuers changed: {measured}.",
 		Remedy: "Sign in.",
 	},
 	identity.CustomerMismatch: {
 		Check: "customer", Meaning: "The session belongs to another customer than the page expected.",
 		Usual:  "Somebody else signed in, in another tab.",
-		Remedy: "Reload the page, or accept the new customer.",
+		Remedy: "Reload the page, or accept the new customer (`acceptCustomer()` of the SDK).",
 	},
 	identity.SignInExpired: {
-		Check: "sign-in", Meaning: "The sign-in took longer than 15 minutes, its result waited longer than 2, or another page or browser tries to claim it.",
+		Check: "sign-in", Meaning: "The sign-in took longer than 15 minutes, its result waited longer than 2, another page or browser tries to claim it, or the issuer says that it was completed before. A sign-out must begin within a minute.",
 		Usual: "The tab was closed for a while.", likely: "The tab was closed for a while, or cookies are blocked: {measured}, where {required} is needed.",
 		Remedy: "Start a new sign-in.",
 	},
@@ -288,9 +288,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Shorten the chain.",
 	},
 	identity.ActorWider: {
-		Check: "narrowing", Meaning: "A narrowed or delegated context would be wider than the one it comes from.",
+		Check: "narrowing", Meaning: "A narrowed or delegated context would be wider than the one it comes from, or for another conversation.",
 		Usual: "A service that asks for its own scope instead of the caller's.", likely: "The client asked for {measured}, and the context that it comes from has {required}.",
-		Remedy: "Ask for less.",
+		Remedy: "Ask for less; for another conversation, exchange what the context came from.",
 	},
 	identity.ActorTokenRejected: {
 		Check: "actor token", Meaning: "The actor token is not acceptable.",
@@ -300,23 +300,23 @@ var refusals = map[identity.Code]Refusal{
 
 	identity.LimitPerIP: {
 		Check: "limit", Meaning: "Too many refused requests came from this address.",
-		Usual: "A script with a wrong configuration.", Remedy: "Wait for `retry_after` seconds.",
+		Usual: "A script with a wrong configuration; a proxy that `trusted_proxies` does not name, so that everybody seems to come from it.", Remedy: "Wait for `retry_after` seconds; see what else is refused. The limit is `limits.refusals_per_minute_per_ip`.",
 	},
 	identity.LimitPerClient: {
 		Check: "limit", Meaning: "The client asks too often.",
-		Usual: "A loop.", Remedy: "Wait for `retry_after` seconds; keep contexts until `renew_in`.",
+		Usual: "A loop.", Remedy: "Wait for `retry_after` seconds; keep contexts until `renew_in`. The limit is `limits.exchanges_per_minute_per_client`.",
 	},
 	identity.LimitPerSession: {
 		Check: "limit", Meaning: "One session asked for too many contexts within a minute.",
 		Usual:  "A widget that renews in a loop: the chat's backend refuses every context.",
-		Remedy: "Wait for `retry_after` seconds; see why contexts are refused.",
+		Remedy: "Wait for `retry_after` seconds; see why contexts are refused. The limit is `limits.contexts_per_minute_per_session`.",
 	},
 	identity.Shedding: {
 		Check: "load", Meaning: "The service is overloaded.",
 		Usual: "More requests than this machine can sign for.", Remedy: "Try again after `retry_after` seconds; add a replica.",
 	},
 	identity.Internal: {
-		Check: "service", Meaning: "The service failed.", Usual: "A bug.", Remedy: "The log has the cause under this `request_id`.",
+		Check: "service", Meaning: "The service failed.", Usual: "A bug.", Remedy: "The service's log has the cause, under the `request_id` and the `decision`.",
 	},
 	identity.StoreUnavailable: {
 		Check: "store", Meaning: "The store could not be asked. Nobody is signed out by it.",

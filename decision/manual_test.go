@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +47,7 @@ IPv6 a /64) has half of the room at most. A store that is away loses refusals, a
 decision, kept or not: ` + "`metadata.uid`" + ` is the decision, ` + "`metadata.correlation_uid`" + ` the request, ` + "`status_code`" + ` the code,
 ` + "`unmapped.failed_check`" + ` the check that failed. Neither holds a token or a claim of a person.
 
-Codes of what this version does not do yet are reserved here, so that they mean the same everywhere.
+Codes of what this version does not do yet are reserved here, so that they mean the same everywhere; it gives them to nobody.
 `
 
 // The manual says what `chatpass explain` says: both are written once.
@@ -53,7 +55,7 @@ func TestManualSaysWhatExplainSays(t *testing.T) {
 	var want strings.Builder
 	want.WriteString(preface)
 	part := ""
-	codes := exchange.Codes()
+	codes, given := exchange.Codes(), givenCodes(t)
 	slices.Sort(codes)
 	for _, code := range codes {
 		if next := parts[code[len("CP-")]]; next != part {
@@ -61,8 +63,12 @@ func TestManualSaysWhatExplainSays(t *testing.T) {
 			fmt.Fprintf(&want, "\n## %s\n", part)
 		}
 		row, about := exchange.Lookup(code), decision.About(code)
-		fmt.Fprintf(&want, "\n### %s `%s`\n\n`%s` %d · check: %s · retry: %s\n\n%s *Usual cause:* %s *What to do:* %s\n",
-			code, row.Reason, row.OAuth, row.Status, about.Check, row.Retry, about.Meaning, about.Usual, about.Remedy)
+		reserved := " · reserved"
+		if given[code] {
+			reserved = ""
+		}
+		fmt.Fprintf(&want, "\n### %s `%s`\n\n`%s` %d · check: %s · retry: %s%s\n\n%s *Usual cause:* %s *What to do:* %s\n",
+			code, row.Reason, row.OAuth, row.Status, about.Check, row.Retry, reserved, about.Meaning, about.Usual, about.Remedy)
 	}
 	if *update {
 		if err := os.WriteFile(manual, []byte(want.String()), 0o644); err != nil {
@@ -76,6 +82,40 @@ func TestManualSaysWhatExplainSays(t *testing.T) {
 	if diff := cmp.Diff(want.String(), string(got)); diff != "" {
 		t.Errorf("go test ./decision -update would change the manual (-want +got):\n%s", diff)
 	}
+}
+
+// givenCodes are the codes that some room gives, as its source says: those that it names.
+func givenCodes(t *testing.T) map[identity.Code]bool {
+	t.Helper()
+	names := map[string]identity.Code{}
+	for _, line := range regexp.MustCompile(`(\w+) +Code = "(.*)"`).FindAllStringSubmatch(read(t, "../identity/code.go"), -1) {
+		names[line[1]] = identity.Code(line[2])
+	}
+	given := map[identity.Code]bool{}
+	for _, room := range []string{"oidc", "session", "exchange", "server", "keys", "policy", "store", "jwks", "cmd/chatpass"} {
+		files, err := filepath.Glob(filepath.Join("..", room, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("room %s: %v", room, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || filepath.Base(file) == "refusals.go" {
+				continue
+			}
+			for _, use := range regexp.MustCompile(`identity\.(\w+)`).FindAllStringSubmatch(read(t, file), -1) {
+				given[names[use[1]]] = true
+			}
+		}
+	}
+	return given
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestEveryCodeIsExplained(t *testing.T) {
@@ -105,7 +145,7 @@ func refused(code identity.Code, measured, required string) decision.Decision {
 
 func TestCauseIsMadeOfTheValues(t *testing.T) {
 	for want, d := range map[string]decision.Decision{
-		"The widget kept the ID token too long before exchanging it: 6m41s, 1m41s beyond its exp.": refused(identity.TokenExpired, "6m41s, 1m41s beyond its exp", "less than 1m0s beyond its exp"),
+		"The widget kept the token too long before exchanging it: 6m41s, 1m41s beyond its exp.": refused(identity.TokenExpired, "6m41s, 1m41s beyond its exp", "less than 1m0s beyond its exp"),
 		"By this machine's clock the token was issued 7m0s ahead: that clock or the issuer's is off by as much.": refused(
 			identity.IssuedInFuture, "issued 7m0s ahead", "at most 1m0s ahead"),
 		`The token was made for somebody else, or does not say for whom: it has audience "crm", where one of shop-web is needed.`: refused(

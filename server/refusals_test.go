@@ -219,7 +219,7 @@ func TestLaddersDifferWhereValuesDo(t *testing.T) {
 			"iat": time.Now().Add(-age).Unix(), "exp": time.Now().Add(5*time.Minute - age).Unix(),
 		})))
 		made := h.decisions[len(h.decisions)-1]
-		if made.Code != identity.TokenExpired || !strings.Contains(made.Cause(), "kept the ID token too long before exchanging it: "+strings.TrimSuffix(age.String(), "0s")) {
+		if made.Code != identity.TokenExpired || !strings.Contains(made.Cause(), "kept the token too long before exchanging it: "+strings.TrimSuffix(age.String(), "0s")) {
 			t.Errorf("%s: %s", made.Code, made.Cause())
 		}
 		causes[made.Cause()] = true

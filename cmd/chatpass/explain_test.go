@@ -112,8 +112,8 @@ ok      origin     https://shop.example.com     one of https://shop.example.com
 FAILED  token age  6m41s, 1m41s beyond its exp  less than 1m0s beyond its exp
 
 Meaning       The token is past its ` + "`exp`" + `, or older than allowed.
-Likely cause  The widget kept the ID token too long before exchanging it: 6m41s, 1m41s beyond its exp.
-What to do    Get a fresh ID token and exchange it at once.
+Likely cause  The widget kept the token too long before exchanging it: 6m41s, 1m41s beyond its exp.
+What to do    Get a fresh ID token, or context, and exchange it at once.
 `
 	var got strings.Builder
 	if err := explain(d).print(&got, now); err != nil {

@@ -261,6 +261,7 @@ apps:
     clients:
       shop: {type: native, accepts: {corp: [desk]}}
       till: {type: native, accepts: {entra: [till]}}
+      till2: {type: native, accepts: {entra: [till]}}
       web: {type: browser}
       crm: {type: backend, auth: client_secret_basic, secret: "file:%[1]s/master.json"}
   sales:
@@ -285,7 +286,10 @@ apps:
 			"App support: its person signs in, by browser client web",
 			"App support: it may not be exchanged by native client shop, CP-201",
 		}, 0},
-		"a tenant's, for one client of several":   {entra, "till", nil, nil, []string{"App support: it may be exchanged by native client till"}, 0},
+		"a tenant's, for one client of several": {entra, "till", nil, nil, []string{
+			"App support: it may be exchanged by native client till\n",
+			": the clients till, till2 accept it; it is tried by the first (--client names another).\n",
+		}, 0},
 		"an issuer's, for the client of two apps": {corp, "desk", nil, nil, []string{"App support: it may be exchanged by native client shop", "App sales: it may be exchanged by native client sales-ios"}, 0},
 		"from a sign-in": {corp, "chatpass", nil, nil, []string{
 			"At a sign-in issuer corp is asked for userinfo too, which fills in what the ID token lacks. It is not asked here.",
@@ -327,7 +331,7 @@ apps:
 				}
 				verdicts += strings.Count(want, "App ")
 			}
-			if got := strings.Count(out, "\nApp "); code != row.code || got != verdicts {
+			if got := strings.Count(out, "\n\nApp "); code != row.code || got != verdicts {
 				t.Errorf("exit %d, want %d; %d verdicts, want %d, in\n%s", code, row.code, got, verdicts, out)
 			}
 		})
@@ -342,7 +346,7 @@ func TestPaperIsAsLongAsASignature(t *testing.T) {
 		if err != nil || len(parts) != 3 || len(parts[2]) != base64.RawURLEncoding.EncodedLen(size) {
 			t.Errorf("%s: %q, %v", alg, token, err)
 		}
-		read, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		read, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil || string(read.UnsafePayloadWithoutVerification()) != `{"sub":"c"}` || len(read.Signatures[0].Header.KeyID) != 43 {
 			t.Errorf("%s: %v", alg, err)
 		}

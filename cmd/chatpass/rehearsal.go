@@ -160,14 +160,32 @@ func (r *rehearsal) inApp(app *exchange.App, clients []exchange.Client) []attemp
 		if at >= 0 && r.isFor(r.ourselves(app)) {
 			found = append(found, attempt{signingIn, clients[at]})
 		}
-		at = slices.IndexFunc(clients, func(c exchange.Client) bool { return r.isFor(c.Accepts) })
-		found = append(found, attempt{exchanging, clients[max(at, 0)]})
+		found = append(found, attempt{exchanging, r.fitting(clients)})
 	}
 	at := slices.IndexFunc(clients, func(c exchange.Client) bool { return c.Type == exchange.Backend })
 	if at >= 0 && r.isFor(actorsOfApp(app)) {
 		found = append(found, attempt{acting, clients[at]})
 	}
 	return found
+}
+
+// fitting is the first client that accepts the sample, else the first.
+func (r *rehearsal) fitting(clients []exchange.Client) exchange.Client {
+	var names []string
+	first := clients[0]
+	for _, c := range clients {
+		if !r.isFor(c.Accepts) {
+			continue
+		}
+		if len(names) == 0 {
+			first = c
+		}
+		names = append(names, c.ID)
+	}
+	if len(names) > 1 {
+		r.note("App %s: the clients %s accept it; it is tried by the first (--client names another).", first.App.Name, strings.Join(names, ", "))
+	}
+	return first
 }
 
 // isFor reports whether the sample is of an issuer and for a client of it that are listed together: two

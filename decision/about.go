@@ -69,7 +69,7 @@ var refusals = map[identity.Code]Refusal{
 		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Unknown clients hear the same.",
 		Usual:  "A rotated secret; a secret that was not form-encoded inside HTTP Basic (RFC 6749 §2.3.1); an assertion that was sent twice, or whose `aud` is not our issuer URL.",
 		likely: "The client came with {measured}, where {required} is needed.",
-		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`. A right secret that counts as wrong was not form-encoded before it went into HTTP Basic.",
+		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`.",
 	},
 	identity.ParameterRepeated: {
 		Check: "parameters", Meaning: "A parameter came twice, or two that must agree do not.",
@@ -105,7 +105,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.IssuerNotTrusted: {
 		Check: "token issuer", Meaning: "The token's `iss` is not that of an issuer whose tokens the client may exchange, or not one with which people sign in to the app. Nothing is fetched for it.",
 		Usual:  "A trailing slash; the issuer of another tenant; one of our own contexts sent as an ID token.",
-		likely: "The token is of {measured}, which client {client} does not accept: a trailing slash, another tenant's or environment's issuer, or a context of ours in place of an ID token.",
+		likely: "Client {client} does not accept a token of {measured}: a trailing slash, another tenant's or environment's issuer, or a context of ours in place of an ID token.",
 		Remedy: "Send a context of ours as `urn:ietf:params:oauth:token-type:access_token`. Else compare `iss` with `issuers.*.issuer` byte for byte, and the issuer's name with the client's `accepts` and the app's `issuers`; use `issuer_aliases` where the issuer itself is inconsistent.",
 	},
 	identity.KeyUnknown: {

@@ -70,6 +70,7 @@ func attacks(t testing.TB) []attack {
 		{"no signature", parts(func(p []string) { p[2] = "" }), identity.MalformedToken},
 		{"leading space", inToken(func(s string) string { return " " + s }), identity.MalformedToken},
 		{"line end inside", inToken(func(s string) string { return s[:20] + "\n" + s[20:] }), identity.MalformedToken},
+		{"carriage return inside", inToken(func(s string) string { return s[:20] + "\r" + s[20:] }), identity.MalformedToken},
 		{"padding", parts(func(p []string) { p[0] += "=" }), identity.MalformedToken},
 		{"base64 of the other alphabet", parts(func(p []string) { p[1] = "+" + p[1][1:] }), identity.MalformedToken},
 		{"JSON serialisation", inToken(func(s string) string {

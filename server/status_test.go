@@ -183,7 +183,8 @@ func TestAStatusListIsServedLikeAnyPublicFile(t *testing.T) {
 		{http.MethodGet, "/status/support.2", http.Header{}, http.StatusNotFound, true},
 	} {
 		w := get(h, c.method, c.path, c.header)
-		if w.Code != c.status || (w.Body.Len() > 0) != c.body || w.Header().Get("Access-Control-Allow-Origin") != "*" {
+		if w.Code != c.status || (w.Body.Len() > 0) != c.body || w.Header().Get("Access-Control-Allow-Origin") != "*" ||
+			w.Header().Get("Cross-Origin-Resource-Policy") != "cross-origin" {
 			t.Errorf("%s %s: %d with %d bytes, %v", c.method, c.path, w.Code, w.Body.Len(), w.Header())
 		}
 	}

@@ -3,6 +3,7 @@ package strict_test
 import (
 	stdjson "encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -52,6 +53,20 @@ func TestNestingIsBounded(t *testing.T) {
 		if _, err := strict.Object([]byte(`{"a":`+text+`}`), depth); err != want {
 			t.Errorf("%.20s… of %d bytes: got %v, want %v", text, len(text), err, want)
 		}
+	}
+}
+
+// A token of 16 KiB may hold thousands of empty objects.
+func TestATextOfBracketsSetsLittleAside(t *testing.T) {
+	text := []byte(`{"a":[` + strings.Repeat("{},", 5000) + `{}]}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := strict.Object(text, depth); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64*uint64(len(text)) {
+		t.Errorf("%d bytes for a text of %d", took, len(text))
 	}
 }
 

@@ -40,6 +40,7 @@ type App struct {
 	SignIn, Derived session.Limits
 	// DerivedBySubject ends a derived session with its ID token, if that is sooner.
 	DerivedBySubject bool
+	StepUp           StepUp
 	// Kiosk: many people share the device, so the browser forgets its cookie when it is closed.
 	Kiosk bool
 	// Actors are the rules of who may act for a customer; the first that admits counts.

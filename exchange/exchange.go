@@ -122,6 +122,10 @@ type Request struct {
 	Spend func(sid string) error
 	// ExpectedCustomer, if given, must be the customer the context is for.
 	ExpectedCustomer string
+	// Level is what is demanded of the person's authentication.
+	Level Level
+	// Hold asks for a cookie that leads to the session of an [IDToken].
+	Hold bool
 	// Active: the person has done something just now.
 	Active bool
 	// Meet, if given, is asked as soon as the client is known, before the subject is looked at. Its error
@@ -205,7 +209,7 @@ type evaluation struct {
 // decide is the whole way of a request: who asks, for what, on whose behalf; may they; then issue.
 func (e *evaluation) decide(ctx context.Context) (Context, error) {
 	for _, check := range []func(context.Context) error{
-		e.checkClient, e.checkAsked, e.checkSubject, e.checkActor, e.checkGrant, e.checkCustomer, e.checkPolicy,
+		e.checkClient, e.checkAsked, e.checkSubject, e.checkActor, e.checkGrant, e.checkCustomer, e.checkPolicy, e.checkLevel,
 	} {
 		if err := check(ctx); err != nil {
 			return Context{}, err

@@ -120,7 +120,7 @@ func apps(t testing.TB) []exchange.App {
 		Name: "support", Audience: []string{"https://api", "https://crm"}, Issuers: []string{"corp"},
 		Origins: []string{"https://shop"}, Scopes: []string{"chat:read", "chat:write"},
 		Lifetime: 10 * time.Minute, Typ: "at+jwt", Subject: exchange.Pairwise, Sector: "support",
-		SignIn: limits, Derived: session.Limits{Absolute: time.Hour, Linger: time.Hour},
+		StepUp: exchange.StepUp{Lifetime: 15 * time.Minute}, SignIn: limits, Derived: session.Limits{Absolute: time.Hour, Linger: time.Hour},
 		Rules: rules(t, policy.Source{
 			Admit:  "has(claims.email)",
 			Claims: map[string]policy.Mapping{"name": {Expr: "claims.name"}, "tier": {Expr: "'gold' in claims.groups ? 'gold' : 'standard'"}},

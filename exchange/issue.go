@@ -26,30 +26,75 @@ const (
 // issue finds or makes the session and signs the context. A new session is kept only when its first
 // context is signed, so that a failure uses neither the sign-in nor the token up.
 func (e *evaluation) issue(ctx context.Context) (Context, error) {
-	if e.subject.session != nil {
-		return e.sign(ctx, *e.subject.session)
+	live, replaces := e.subject.session, e.req.Replaces
+	switch {
+	case live == nil:
+		return e.start(ctx)
+	case e.subject.raisedBy != nil:
+		return e.keep(ctx, e.cfg.Sessions.DraftRaised(*live, replaces, *e.subject.raisedBy, e.client.App.StepUp.Lifetime))
+	case e.req.Hold:
+		return e.hold(ctx, *live)
 	}
-	draft := e.draft()
-	if err := e.place(ctx, &draft.Session); err != nil {
-		return Context{}, err
+	return e.sign(ctx, *live)
+}
+
+// hold lets the browser hold the session of an ID token, if it does not do so already.
+func (e *evaluation) hold(ctx context.Context, live session.Session) (Context, error) {
+	had, err := e.cfg.Sessions.Look(ctx, live.App, e.req.Replaces)
+	if err == nil && had.SID == live.SID && !had.Former {
+		return e.sign(ctx, live)
 	}
+	issued, err := e.keep(ctx, e.cfg.Sessions.DraftHeld(live))
+	if err == nil {
+		e.endReplaced(ctx)
+	}
+	return issued, err
+}
+
+// keep signs the context of a drafted session and then stores that.
+func (e *evaluation) keep(ctx context.Context, draft session.Draft) (Context, error) {
 	issued, err := e.sign(ctx, draft.Session)
 	if err != nil {
 		return Context{}, err
 	}
-	kept, err := e.cfg.Sessions.Keep(ctx, draft)
+	if issued.Session, err = e.cfg.Sessions.Keep(ctx, draft); err != nil {
+		return Context{}, err
+	}
+	issued.Cookie = draft.Cookie
+	return issued, nil
+}
+
+// start begins a session.
+func (e *evaluation) start(ctx context.Context) (Context, error) {
+	draft := e.draft()
+	if err := e.place(ctx, &draft.Session); err != nil {
+		return Context{}, err
+	}
+	issued, err := e.keep(ctx, draft)
 	if errors.Is(err, session.ErrExists) { // a request with the same token was faster: join its session
-		if kept, err = e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken); err == nil {
-			return e.sign(ctx, kept)
-		}
+		return e.join(ctx)
 	}
 	if err != nil {
 		return Context{}, err
 	}
 	e.endReplaced(ctx)
-	_ = e.cfg.Sessions.Crowd(ctx, kept, e.cfg.SessionsPerCustomer) // what fails is made up for with the customer's next session
-	issued.Session, issued.Cookie = kept, draft.Cookie
+	_ = e.cfg.Sessions.Crowd(ctx, issued.Session, e.cfg.SessionsPerCustomer) // what fails is made up for with the customer's next session
+	if e.req.Hold {
+		return e.hold(ctx, issued.Session)
+	}
 	return issued, nil
+}
+
+// join issues a context of the session that the subject token began meanwhile.
+func (e *evaluation) join(ctx context.Context) (Context, error) {
+	known, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
+	switch {
+	case err != nil:
+		return Context{}, err
+	case e.req.Hold:
+		return e.hold(ctx, known)
+	}
+	return e.sign(ctx, known)
 }
 
 func (e *evaluation) draft() session.Draft {
@@ -133,6 +178,9 @@ func (e *evaluation) lifetime(s session.Session) (time.Duration, error) {
 	if until := e.most.until; !until.IsZero() {
 		shortest, lifetime = time.Second, min(lifetime, until.Sub(e.now))
 	}
+	if higher := e.subject.higher; !higher.IsZero() {
+		lifetime = min(lifetime, higher.Sub(e.now))
+	}
 	if lifetime < shortest {
 		return 0, identity.Reject(identity.SessionEnding, s.Left(e.now).Round(time.Second).String()+" left", "at least "+shortest.String())
 	}
@@ -183,15 +231,16 @@ func (e *evaluation) payload(s session.Session) (map[string]any, error) {
 
 // person is what a context says of whom it speaks for.
 func (e *evaluation) person(s session.Session) map[string]any {
-	claims := map[string]any{"iss": e.cfg.Issuer, "sub": e.customer, "idp": s.Identity.IDP, "sid": s.SID}
-	if !s.Identity.AuthTime.IsZero() {
-		claims["auth_time"] = s.Identity.AuthTime.Unix()
+	who := e.subject.identity
+	claims := map[string]any{"iss": e.cfg.Issuer, "sub": e.customer, "idp": who.IDP, "sid": s.SID}
+	if !who.AuthTime.IsZero() {
+		claims["auth_time"] = who.AuthTime.Unix()
 	}
-	if s.Identity.ACR != "" {
-		claims["acr"] = s.Identity.ACR
+	if who.ACR != "" {
+		claims["acr"] = who.ACR
 	}
-	if len(s.Identity.AMR) > 0 {
-		claims["amr"] = s.Identity.AMR
+	if len(who.AMR) > 0 {
+		claims["amr"] = who.AMR
 	}
 	return claims
 }

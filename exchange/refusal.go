@@ -21,7 +21,9 @@ type Error struct {
 	Decision string
 	// RetryAfter is how long to wait before the next try; 0 where waiting does not help.
 	RetryAfter time.Duration
-	Err        error // the cause, for the log alone
+	// SignIn is how to sign in so that it would not be refused; nil where that makes no difference.
+	SignIn *SignInHint
+	Err    error // the cause, for the log alone
 }
 
 func (e *Error) Error() string {

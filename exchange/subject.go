@@ -32,6 +32,10 @@ type subject struct {
 	from *presented
 	// idToken and txn go into the session that a sign-in begins.
 	idToken, txn string
+	// raisedBy is the sign-in that raises the session; nil if none does. higher is when its higher level
+	// ends; zero at the base level.
+	raisedBy *session.Result
+	higher   time.Time
 }
 
 // checkSubject verifies the subject token.
@@ -76,7 +80,7 @@ func (e *evaluation) byCookie(ctx context.Context) (subject, error) {
 		return subject{}, err
 	}
 	e.record.Pass("session", "in use", "one of this app that has not ended")
-	return subject{identity: live.Identity, session: &live}, nil
+	return e.inUse(live), nil
 }
 
 func (e *evaluation) bySignIn(ctx context.Context) (subject, error) {
@@ -85,6 +89,15 @@ func (e *evaluation) bySignIn(ctx context.Context) (subject, error) {
 		return subject{}, err
 	}
 	e.record.Pass("sign-in", "completed", "completed by this browser for this page")
+	switch {
+	case result.Purpose == session.Switch: // to whomever the person likes
+		e.req.ExpectedCustomer = ""
+	case e.req.ExpectedCustomer == "":
+		e.req.ExpectedCustomer = result.Expected
+	}
+	if result.Purpose == session.StepUp {
+		return e.byStepUp(ctx, result)
+	}
 	return subject{identity: result.Identity, idToken: result.IDToken, txn: result.Txn}, nil
 }
 

@@ -8,6 +8,8 @@ type Issuer struct {
 	Name string `yaml:"-"`
 	// Issuer URL, compared with `iss` byte for byte. May hold {tenantid} when tenants are listed.
 	Issuer string `yaml:"issuer" required:"true" form:"issuer" example:"https://login.example.com"`
+	// What people call it, where they choose how to sign in; default its name in this file.
+	Label string `yaml:"label" form:"text" example:"Example Corp"`
 	// Our client id at the issuer. Without it nobody signs in here; ID tokens can be exchanged all the same.
 	ClientID string `yaml:"client_id" form:"text" example:"chatpass"`
 	// Our client secret at the issuer. Not together with private_key.

@@ -21,6 +21,7 @@ type Level struct {
 
 func (l Level) empty() bool { return len(l.ACR) == 0 && l.MaxAge == nil }
 
+// String says what is demanded, for the ladder of a decision.
 func (l Level) String() string {
 	var words []string
 	if len(l.ACR) > 0 {

@@ -186,7 +186,7 @@ func (e *evaluation) customerID(ctx context.Context, salt []byte) (string, error
 func (e *evaluation) checkPolicy(ctx context.Context) error {
 	in := e.input()
 	if err := e.client.App.Rules.Admit(ctx, in); err != nil {
-		return err
+		return e.notAdmitted(err)
 	}
 	e.record.Pass("admit", "true", "admit: "+e.client.App.Rules.Admission())
 	if from := e.subject.from; from != nil {
@@ -201,6 +201,17 @@ func (e *evaluation) checkPolicy(ctx context.Context) error {
 	e.claims = claims
 	e.record.Pass("claims", fmt.Sprintf("%d made", len(claims)), "every claim of the app can be made")
 	return nil
+}
+
+// notAdmitted lets a person who signed in here choose another account: the next sign-in would silently be
+// with the same one.
+func (e *evaluation) notAdmitted(err error) error {
+	rejection, ok := errors.AsType[*identity.Rejection](err)
+	kind := e.req.SubjectTokenType
+	if !ok || rejection.Code != identity.NotAdmitted || kind != SignIn && kind != Cookie {
+		return err
+	}
+	return &Error{Code: rejection.Code, Err: err, SignIn: &SignInHint{Prompt: "select_account"}}
 }
 
 func (e *evaluation) input() policy.Input {

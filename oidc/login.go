@@ -66,6 +66,12 @@ func (g *Gate) Begin(ctx context.Context, idp string, ask Ask) (Login, string, e
 	return login, client.AuthCodeURL(login.State, options...), nil
 }
 
+// SignsIn says whether people can sign in with the issuer of that name.
+func (g *Gate) SignsIn(idp string) bool {
+	is, err := g.named(idp)
+	return err == nil && is.signsIn() == nil
+}
+
 // signsIn refuses to sign people in with an issuer that takes part in exchanges alone: one that cannot be
 // reached, or does not know us.
 func (is *issuer) signsIn() error {

@@ -176,13 +176,14 @@ type fault struct {
 	description string
 	decision    string
 	retryAfter  time.Duration
+	signIn      *exchange.SignInHint
 }
 
 func (s *Server) fault(r *http.Request, err error) fault {
 	f := fault{error: err, code: identity.Internal}
 	if refusal, ok := errors.AsType[*exchange.Error](err); ok {
 		f.code, f.description, f.decision, f.retryAfter = refusal.Code, refusal.Description, refusal.Decision, refusal.RetryAfter
-		f.oauth = refusal.OAuth
+		f.oauth, f.signIn = refusal.OAuth, refusal.SignIn
 	} else if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
 		f.code = rejection.Code
 	} else if outage, ok := errors.AsType[*identity.Outage](err); ok {
@@ -233,14 +234,14 @@ type errorBody struct {
 	Retry       exchange.Retry `json:"retry"`
 	RetryAfter  *int           `json:"retry_after"`
 	RequestID   string         `json:"request_id"`
-	Login       *struct{}      `json:"login"`
+	Login       *loginBody     `json:"login"`
 }
 
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, f fault) {
 	row := exchange.Lookup(f.code)
 	body := errorBody{
 		Error: cmp.Or(f.oauth, row.OAuth), Description: f.description, Code: f.code, Decision: f.decision,
-		Reason: row.Reason, Retry: row.Retry, RequestID: requestID(r),
+		Reason: row.Reason, Retry: row.Retry, RequestID: requestID(r), Login: describeSignIn(f.signIn),
 	}
 	if body.Description == "" {
 		body.Description = row.Description
@@ -256,6 +257,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, f fault) {
 	}
 	if f.code == identity.ClientAuthentication && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="chatpass"`) // RFC 6749 §5.2
+	}
+	if f.code == identity.StepUpNeeded && body.Login != nil {
+		w.Header().Set("WWW-Authenticate", body.Login.challenge(body.Error))
 	}
 	writeJSON(w, f.status, body)
 }

@@ -49,13 +49,14 @@ func describe(c exchange.Context, now time.Time) sessionAnswer {
 }
 
 func describeSession(s session.Session, now time.Time) sessionInfo {
-	info := sessionInfo{ExpiresIn: seconds(s.Left(now)), ACR: s.Identity.ACR, SID: s.SID}
+	who, _ := s.Who(now)
+	info := sessionInfo{ExpiresIn: seconds(s.Left(now)), ACR: who.ACR, SID: s.SID}
 	if s.Idle > 0 {
 		left := seconds(s.Active.Add(s.Idle).Sub(now))
 		info.IdleExpiresIn = &left
 	}
-	if !s.Identity.AuthTime.IsZero() {
-		age := max(0, seconds(now.Sub(s.Identity.AuthTime)))
+	if !who.AuthTime.IsZero() {
+		age := max(0, seconds(now.Sub(who.AuthTime)))
 		info.AuthAge = &age
 	}
 	return info

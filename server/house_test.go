@@ -82,7 +82,10 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate, err := oidc.New([]oidc.Config{h.issuer.config()})
+	home := newIssuer(t).config()
+	home.Name, home.RedirectURL = "home", self+"/v1/login/callback/home"
+	partner := oidc.Config{Name: "partner", Issuer: "https://partner.example.com", Now: time.Now} // for exchanges alone
+	gate, err := oidc.New([]oidc.Config{h.issuer.config(), home, partner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +110,7 @@ func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
 		t.Fatal(err)
 	}
 	cfg := server.Config{
-		Issuer: self, Exchanger: exchanger, Gate: gate, Sessions: sessions, Ring: ring, Lists: h.lists, Log: log,
+		Issuer: self, Exchanger: exchanger, Gate: gate, Sessions: sessions, Ring: ring, Lists: h.lists, Log: log, Labels: map[string]string{"corp": "Example <Corp>"},
 		Audit: func(r *http.Request, d *decision.Decision) { audit(r.Context(), d) },
 		Now:   time.Now, NewID: rand.Text, Random: func() float64 { return 0.5 }, JWKSMaxAge: 5 * time.Minute, Limits: server.Limits{ContextsPerSession: perMinute},
 	}
@@ -153,7 +156,8 @@ func apps(t testing.TB) []exchange.App {
 	support := exchange.App{
 		Name: "support", Audience: []string{"https://api.example.com"}, Issuers: []string{"corp"}, Origins: []string{page},
 		ReturnTo: []string{page + "/return"}, Scopes: []string{"chat:read", "chat:write"}, Lifetime: 10 * time.Minute, Typ: "at+jwt",
-		Rules: compile("claims.name"), Subject: exchange.Pairwise, Sector: "support", SignIn: limits, Derived: limits,
+		StepUp: exchange.StepUp{ACR: []string{"hwk", "mfa"}, Lifetime: 15 * time.Minute},
+		Rules:  compile("claims.name"), Subject: exchange.Pairwise, Sector: "support", SignIn: limits, Derived: limits,
 		Clients: []exchange.Client{
 			{ID: "web", Type: exchange.Browser, Accepts: accepts},
 			{ID: "back", Type: exchange.Backend, Accepts: accepts, Secret: []byte("s3cret%")},
@@ -162,13 +166,18 @@ func apps(t testing.TB) []exchange.App {
 	sales := support
 	sales.Name, sales.Sector, sales.Origins = "sales", "sales", []string{"https://sales.example.com"}
 	sales.Clients = []exchange.Client{{ID: "sales-web", Type: exchange.Browser, Accepts: accepts}}
-	return []exchange.App{support, sales}
+	both := support
+	both.Name, both.Sector, both.Issuers = "both", "both", []string{"corp", "partner", "home"}
+	both.Clients = []exchange.Client{{ID: "both-web", Type: exchange.Browser, Accepts: accepts}}
+	return []exchange.App{support, sales, both}
 }
 
 // issuer is an identity provider as small as can be: its codes are the nonces they are for.
 type issuer struct {
 	*httptest.Server
 	key *ecdsa.PrivateKey
+	// says replaces claims of the ID tokens that sign-ins bring.
+	says map[string]any
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -189,7 +198,9 @@ func newIssuer(t testing.TB) *issuer {
 	})
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		token := i.idToken(t, map[string]any{"aud": "chatpass", "nonce": r.FormValue("code")})
+		claims := map[string]any{"aud": "chatpass", "nonce": r.FormValue("code")}
+		maps.Copy(claims, i.says)
+		token := i.idToken(t, claims)
 		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "at", "token_type": "Bearer", "id_token": token})
 	})
 	i.Server = httptest.NewServer(mux)

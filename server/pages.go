@@ -47,6 +47,8 @@ type page struct {
 	// Close: there is nothing left to read here.
 	Close bool
 	Good  bool
+	// Choices are links of which a person chooses one.
+	Choices []choice
 	// framed: pages of others may hold it in a frame, since there is nothing in it to click on.
 	framed bool
 }
@@ -68,6 +70,15 @@ func (p *pages) popup(r *http.Request, t session.Transaction, oauthError string)
 		end.Text = w.NotSignedIn
 	}
 	return end.tell(t, oauthError)
+}
+
+// A choice is a link to an issuer that the person may sign in with.
+type choice struct{ Label, URL string }
+
+// chooser asks which issuer the person wants to sign in with.
+func (p *pages) chooser(r *http.Request, choices []choice) page {
+	w := p.dictionary.read(r)
+	return page{status: http.StatusOK, Words: w, Text: w.Choose, Good: true, Choices: choices}
 }
 
 // problem is for a sign-in that cannot go on.

@@ -29,6 +29,8 @@ type Config struct {
 	Ring      *keys.Ring
 	Lists     *status.Lists
 	Log       *slog.Logger
+	// Labels are what people call the issuers, by their names in the configuration; without one, the name.
+	Labels map[string]string
 	// Audit is told of sign-ins, sign-outs and logout tokens; the exchanger tells of the rest.
 	Audit func(*http.Request, *decision.Decision)
 	Now   func() time.Time

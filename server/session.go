@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -43,46 +44,6 @@ func (s *Server) loginStatus(w http.ResponseWriter, r *http.Request) error {
 		Status session.ProgressState `json:"status"`
 		Error  string                `json:"error,omitempty"`
 	}{progress.State, progress.Error})
-	return nil
-}
-
-// claimSession is E4: the page that started a sign-in claims its result, and gets a session with a
-// first context.
-func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		ClientID         string `json:"client_id"`
-		Txn              string `json:"txn"`
-		Verifier         string `json:"verifier"`
-		ExpectedCustomer string `json:"expected_customer"`
-		wish
-	}
-	if err := readJSON(r, &body); err != nil {
-		return err
-	}
-	call, err := s.checkPage(w, r, body.ClientID)
-	if err != nil {
-		return err
-	}
-	if !txnShape.MatchString(body.Txn) || body.Verifier == "" {
-		return exchange.Refuse(identity.ParameterMissing, "txn and verifier are those that the sign-in was started with")
-	}
-	issued, err := s.cfg.Exchanger.Exchange(r.Context(), exchange.Request{
-		RequestID: requestID(r), Credentials: call.credentials(), SubjectTokenType: exchange.SignIn,
-		Claim: session.Claim{
-			Cookie: sealedTransaction(r, body.Txn), Txn: body.Txn, Verifier: body.Verifier,
-			Client: call.client.ID, Origin: call.origin,
-		},
-		Audience: body.audience(), Scope: strings.Fields(body.Scope), Conversation: body.Conversation,
-		ExpectedCustomer: body.ExpectedCustomer,
-		Replaces:         sessionOf(r, call.client.App.Name), Active: true,
-	})
-	if err != nil {
-		return err
-	}
-	now := s.cfg.Now()
-	setSession(w, call.client.App, issued.Cookie, issued.Session.Left(now))
-	dropCookie(w, transactionName(body.Txn), http.SameSiteLaxMode)
-	writeJSON(w, http.StatusCreated, describe(issued, now))
 	return nil
 }
 
@@ -138,12 +99,12 @@ func (s *Server) giveContext(w http.ResponseWriter, r *http.Request) error {
 
 // contextBody is what E6 takes.
 type contextBody struct {
-	ClientID         string   `json:"client_id"`
-	ExpectedCustomer string   `json:"expected_customer"`
-	Activity         string   `json:"activity"`
-	Cause            string   `json:"cause"`
-	ACRValues        []string `json:"acr_values"`
-	MaxAge           *int     `json:"max_age"`
+	ClientID         string      `json:"client_id"`
+	ExpectedCustomer string      `json:"expected_customer"`
+	Activity         string      `json:"activity"`
+	Cause            string      `json:"cause"`
+	ACRValues        string      `json:"acr_values"`
+	MaxAge           json.Number `json:"max_age"`
 	wish
 }
 
@@ -162,11 +123,12 @@ func (w wish) audience() []string {
 }
 
 func (b contextBody) request(r *http.Request, call pageCall) (exchange.Request, error) {
-	if len(b.ACRValues) > 0 || b.MaxAge != nil {
-		return exchange.Request{}, exchange.Refuse(identity.ParameterUnsupported, "acr_values and max_age are not supported here: leave them out")
+	level, err := readLevel(b.ACRValues, b.MaxAge.String())
+	if err != nil {
+		return exchange.Request{}, err
 	}
 	return exchange.Request{
-		RequestID: requestID(r), Credentials: call.credentials(),
+		Level: level, RequestID: requestID(r), Credentials: call.credentials(),
 		SubjectToken: sessionOf(r, call.client.App.Name), SubjectTokenType: exchange.Cookie,
 		Audience: b.audience(), Scope: strings.Fields(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
 		Active: b.Activity == "active",

@@ -5,11 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"chatpass/decision"
 	"chatpass/exchange"
@@ -18,32 +13,19 @@ import (
 	"chatpass/session"
 )
 
-// Shapes of what a page makes itself: a transaction of at least 128 bit, and an S256 challenge
-// (RFC 7636 §4.2), which is always 43 characters long.
-var (
-	txnShape       = regexp.MustCompile(`^[A-Za-z0-9_-]{22,64}$`)
-	challengeShape = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-)
-
-// prompts are those of OpenID Connect Core 1.0 §3.1.2.1.
-var prompts = []string{"", "none", "login", "consent", "select_account"}
-
-const (
-	modePopup    = "popup"
-	modeRedirect = "redirect"
-
-	maxHint = 256 // bytes of a login_hint or ui_locales
-	maxACR  = 128 // bytes of acr_values: they go into a cookie
-)
-
 // startLogin is E1: it sends a browser to the issuer, and gives it the transaction to come back with.
 func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
-	t, ask, err := s.readStart(r)
+	in, err := s.readStart(r)
 	if err != nil {
 		s.showProblem(w, r, err)
 		return nil
 	}
-	login, issuerURL, err := s.cfg.Gate.Begin(r.Context(), t.IDP, ask)
+	if in.IDP == "" {
+		s.pages.show(w, s.pages.chooser(r, s.choices(r, in.app)))
+		return nil
+	}
+	t := in.Transaction
+	login, issuerURL, err := s.cfg.Gate.Begin(r.Context(), t.IDP, in.ask)
 	if err != nil {
 		f := s.fault(r, err)
 		if t.Mode == modeRedirect {
@@ -61,77 +43,6 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
 	s.setTransaction(w, r, t.Txn, sealed)
 	http.Redirect(w, r, issuerURL, http.StatusFound)
 	return nil
-}
-
-// readStart reads and checks the query of E1. Nothing it refuses may lead to a redirect: where to
-// would be the stranger's choice.
-func (s *Server) readStart(r *http.Request) (session.Transaction, oidc.Ask, error) {
-	q, err := readQuery(r)
-	if err != nil {
-		return session.Transaction{}, oidc.Ask{}, err
-	}
-	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
-		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.CSRFFailed, "sign-in is for windows, not for frames or scripts")
-	}
-	client, err := s.cfg.Exchanger.Client(exchange.Credentials{ClientID: q.Get("client_id"), Origin: q.Get("page_origin")})
-	if err != nil {
-		return session.Transaction{}, oidc.Ask{}, err
-	}
-	if client.Type != exchange.Browser {
-		return session.Transaction{}, oidc.Ask{}, exchange.Refuse(identity.ClientMayNotExchange, "only browser clients sign people in here").
-			Measured("a "+string(client.Type)+" client", "a browser client")
-	}
-	t := session.Transaction{
-		Txn: q.Get("txn"), Challenge: q.Get("challenge"), Client: client.ID, App: client.App.Name,
-		Mode: q.Get("mode"), PageOrigin: q.Get("page_origin"), ReturnTo: q.Get("return_to"), IDP: q.Get("idp"),
-		Created: s.cfg.Now(),
-	}
-	if t.IDP == "" {
-		t.IDP = client.App.Issuers[0]
-	}
-	if err := checkStart(t, client.App); err != nil {
-		return session.Transaction{}, oidc.Ask{}, err
-	}
-	ask, err := readAsk(q)
-	return t, ask, err
-}
-
-func checkStart(t session.Transaction, app *exchange.App) error {
-	switch {
-	case !txnShape.MatchString(t.Txn):
-		return exchange.Refuse(identity.ParameterMissing, "txn must be 22 to 64 characters of base64url")
-	case !challengeShape.MatchString(t.Challenge):
-		return exchange.Refuse(identity.ParameterMissing, "challenge must be an S256 challenge (RFC 7636)")
-	case t.Mode != modePopup && t.Mode != modeRedirect:
-		return exchange.Refuse(identity.ParameterMissing, "mode must be popup or redirect")
-	case t.Mode == modeRedirect && !slices.Contains(app.ReturnTo, t.ReturnTo):
-		return exchange.Refuse(identity.ParameterUnsupported, "return_to is not one of this app's return_to URLs")
-	case !slices.Contains(app.Issuers, t.IDP):
-		return exchange.Refuse(identity.IssuerNotTrusted, "idp is not one of this app's issuers")
-	}
-	return nil
-}
-
-func readAsk(q url.Values) (oidc.Ask, error) {
-	ask := oidc.Ask{
-		Prompt: q.Get("prompt"), LoginHint: q.Get("login_hint"), UILocales: q.Get("ui_locales"),
-		ACRValues: strings.Fields(q.Get("acr_values")),
-	}
-	if !slices.Contains(prompts, ask.Prompt) {
-		return ask, exchange.Refuse(identity.ParameterUnsupported, "prompt must be none, login, consent or select_account")
-	}
-	if len(ask.LoginHint) > maxHint || len(ask.UILocales) > maxHint || len(q.Get("acr_values")) > maxACR {
-		return ask, exchange.Refuse(identity.TooLarge, "login_hint, ui_locales or acr_values is too long")
-	}
-	if text := q.Get("max_age"); text != "" {
-		age, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return ask, exchange.Refuse(identity.ParameterUnsupported, "max_age must be a number of seconds")
-		}
-		limit := time.Duration(age) * time.Second
-		ask.MaxAge = &limit
-	}
-	return ask, nil
 }
 
 // finishLogin is E2: the issuer sends the browser back. It keeps the result for the page that started,
@@ -192,12 +103,22 @@ func (s *Server) complete(r *http.Request, record *decision.Decision, t session.
 		}
 		return err
 	}
-	if errors.Is(err, identity.ErrRejected) {
-		if failErr := s.cfg.Sessions.Fail(r.Context(), t, "server_error"); failErr != nil {
+	if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
+		rejection = unmet(t, rejection)
+		if failErr := s.cfg.Sessions.Fail(r.Context(), t, wordFor(rejection.Code)); failErr != nil {
 			return failErr
 		}
+		return rejection
 	}
 	return err
+}
+
+// unmet is the rejection of a sign-in that was to be newer: whoever asked for that hears that it was not.
+func unmet(t session.Transaction, was *identity.Rejection) *identity.Rejection {
+	if t.Purpose != session.StepUp || was.Code != identity.AuthenticationStale {
+		return was
+	}
+	return &identity.Rejection{Code: identity.StepUpUnmet, Measured: was.Measured, Required: was.Required, Err: was}
 }
 
 // leadOn ends the browser's trip to the issuer: the popup tells the page that opened it and closes, a
@@ -214,6 +135,14 @@ func (s *Server) leadOn(w http.ResponseWriter, r *http.Request, t session.Transa
 func failure(f fault) string {
 	if f.status == http.StatusServiceUnavailable {
 		return "temporarily_unavailable"
+	}
+	return wordFor(f.code)
+}
+
+// wordFor is the OAuth error of a sign-in that was rejected.
+func wordFor(code identity.Code) string {
+	if code == identity.StepUpUnmet {
+		return exchange.Lookup(code).OAuth
 	}
 	return "server_error"
 }

@@ -24,6 +24,7 @@ type text struct {
 // words are all that pages say in one language.
 type words struct {
 	Language      string `json:"-"` // BCP 47
+	Choose        text   `json:"choose"`
 	SignedIn      text   `json:"signed_in"`
 	NotSignedIn   text   `json:"not_signed_in"`
 	Expired       text   `json:"expired"`

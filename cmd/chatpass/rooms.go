@@ -109,10 +109,6 @@ func unbuilt(cfg *config.Config) config.Faults {
 	if !withPKCS11 && cfg.Keys.PKCS11 != (config.PKCS11{}) {
 		all = append(all, cfg.Fault("keys.pkcs11", "this binary is built without PKCS#11", "build with -tags pkcs11, or remove the section: keys are sealed in the store then"))
 	}
-	for _, app := range cfg.Apps {
-		at := "apps." + app.Name + "."
-		refuse(len(app.StepUp.ACR) > 0, at+"step_up.acr", "leave it out, or ask for acr_values with every sign-in")
-	}
 	return all
 }
 
@@ -148,6 +144,15 @@ func keysConfig(cfg *config.Config) keys.Config {
 	return k
 }
 
+// labels are what people call the issuers.
+func labels(cfg *config.Config) map[string]string {
+	all := map[string]string{}
+	for _, c := range cfg.Issuers {
+		all[c.Name] = c.Label
+	}
+	return all
+}
+
 func limits(c config.Limits) server.Limits {
 	return server.Limits{
 		RefusalsPerIP: c.RefusalsPerMinutePerIP, ExchangesPerClient: c.ExchangesPerMinutePerClient, ContextsPerSession: c.ContextsPerMinutePerSession,
@@ -171,6 +176,7 @@ func appConfig(c config.App) (exchange.App, error) {
 		SignIn:           session.Limits{Idle: c.Session.Idle, Absolute: c.Session.Absolute, Linger: c.ContextLifetime + linger},
 		Derived:          session.Limits{Absolute: c.Session.SiteAbsolute.Limit, Linger: c.ContextLifetime + linger},
 		DerivedBySubject: c.Session.SiteAbsolute.Subject, Kiosk: c.Session.Kiosk,
+		StepUp: exchange.StepUp{ACR: c.StepUp.ACR, Lifetime: c.StepUp.Lifetime},
 	}
 	if app.DerivedBySubject {
 		app.Derived.Absolute = c.Session.Absolute

@@ -14,8 +14,8 @@ const here = fileURLToPath(new URL('.', import.meta.url));
  * the browser, of the page's or the service's side, or of a message to other tabs, whose SDK may be another version.
  */
 const OURS = (
-  'after asapp asking cfg check claim cut env failed fails forced forcedAt generation handed handlers hint host input next ' +
-  'pause perf popup refusedAt settings shown shut tell timer told tried tries trouble waiting wall watch widget win window'
+  'after asapp asked asking cfg check claim ctx emit env failed fails floor forced forcedAt generation give handed handlers hint host idle input level needed next raise ' +
+  'pause perf popup reject resolve refusedAt settings shown shut site tell timer told tried tries trouble waiting wall wanted watch widget win window wish'
 ).split(' ');
 
 /** Bundles the source. @returns {Promise<Map<string, string>>} file name → content */

@@ -80,7 +80,7 @@ func (s *Server) readSiteToken(r *http.Request, body claimBody, req exchange.Req
 	if err := s.limits.households.check(v.household); err != nil && !mayProveItself(r) {
 		return req, err
 	}
-	if kind := exchange.TokenType(body.SubjectTokenType); kind != exchange.IDToken {
+	if kind := exchange.TokenType(body.SubjectTokenType); kind != "" && kind != exchange.IDToken {
 		return req, exchange.Refuse(identity.UnsupportedTokenType, "a session begins from an ID token alone: send subject_token_type "+string(exchange.IDToken)).
 			Measured("subject_token_type "+decision.Clip(string(kind)), string(exchange.IDToken))
 	}

@@ -183,6 +183,10 @@ func TestBrowserHoldsASessionOfItsSitesToken(t *testing.T) {
 	if got := contextOf(t, b.call("/v1/context", map[string]any{})); got["sid"] != first["sid"] {
 		t.Errorf("by cookie: %v", got)
 	}
+	short := newBrowser(t, h) // there is no other type that it could be
+	if res := short.call("/v1/session", map[string]any{"subject_token": h.values["ada"]}); res.StatusCode != http.StatusCreated {
+		t.Errorf("without a type: %s\n%s", res.Status, res.body)
+	}
 	for name, row := range map[string]struct {
 		change map[string]any
 		code   identity.Code
@@ -192,7 +196,7 @@ func TestBrowserHoldsASessionOfItsSitesToken(t *testing.T) {
 		"not a token":        {map[string]any{"subject_token": "hello"}, identity.MalformedToken},
 		"too long":           {map[string]any{"subject_token": h.values["long"] + h.values["ada"]}, identity.TooLarge},
 		"a context":          {map[string]any{"subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}, identity.UnsupportedTokenType},
-		"of no type":         {map[string]any{"subject_token_type": ""}, identity.UnsupportedTokenType},
+		"of another type":    {map[string]any{"subject_token_type": "x"}, identity.UnsupportedTokenType},
 		"another's customer": {map[string]any{"expected_customer": "c-other"}, identity.CustomerMismatch},
 	} {
 		changed := map[string]any{}

@@ -38,9 +38,13 @@ export type Config = {
 };
 export type SignInOptions = {
     /**
-     * Name of the upstream issuer; default: the app's first.
+     * Name of the upstream issuer. Default: the app's; if it has several, the person chooses.
      */
     idp?: string;
+    /**
+     * `switch`: somebody else signs in.
+     */
+    purpose?: string;
     prompt?: string;
     /**
      * Seconds.
@@ -54,7 +58,17 @@ export type SignInOptions = {
      */
     redirect?: boolean;
 };
-export type State = 'INIT' | 'CHECKING' | 'ANON' | 'READY' | 'RENEWING' | 'STALE' | 'BACKOFF' | 'OFFLINE' | 'LOGIN_NEEDED' | 'LOGIN_PENDING' | 'POPUP_BLOCKED' | 'MISMATCH' | 'SIGNED_OUT' | 'FATAL';
+export type StepUpOptions = {
+    /**
+     * Levels one of which will do, separated by blanks.
+     */
+    acrValues?: string;
+    /**
+     * Seconds since the person proved who they are, at most.
+     */
+    maxAge?: number;
+};
+export type State = 'INIT' | 'CHECKING' | 'ANON' | 'READY' | 'RENEWING' | 'STALE' | 'BACKOFF' | 'OFFLINE' | 'LOGIN_NEEDED' | 'LOGIN_PENDING' | 'POPUP_BLOCKED' | 'STEP_UP_NEEDED' | 'STEP_UP_PENDING' | 'MISMATCH' | 'SIGNED_OUT' | 'FATAL';
 export type Events = {
     /**
      * The state changed.
@@ -147,6 +161,21 @@ export type Chat = {
      * Signs in; call it from a click. `POPUP_BLOCKED`: offer another click.
      */
     login: (options?: SignInOptions) => State;
+    /**
+     * Resolves when contexts are of that level; they are for a
+     * while. In state `STEP_UP_NEEDED` the person has to sign in again: call login() from a click. Rejects when
+     * nothing comes of it (`step_up_unmet`, `access_denied`, `window_closed`, …); contexts go on as before.
+     */
+    stepUp: (options?: StepUpOptions) => Promise<void>;
+    /**
+     *   For a site that signs people in itself: `give` returns its ID token, or nothing if nobody is signed in there.
+     *   No window of ours opens then: `onLoginNeeded` tells the site to sign the person in, and login() asks for its token again.
+     */
+    setSiteTokenProvider: (give: (ask: {
+        fresh: boolean;
+    }) => string | null | undefined | Promise<string | null | undefined>, options?: {
+        onLoginNeeded?: () => void;
+    }) => void;
     /**
      * Signs out, here
      * and in all tabs. Going to endSessionUrl signs out at the upstream issuer as well.

@@ -1,7 +1,8 @@
-import { degrade, hold, lasts, usable } from './core.js';
+import { degrade, hold, lasts, lower, usable } from './core.js';
 import { backOff, renew } from './renewal.js';
 import { end, giveUp } from './session.js';
 import { goBack } from './signin.js';
+import { askSite } from './site.js';
 import { go } from './states.js';
 import { share } from './tabs.js';
 import { forget, show } from './widget.js';
@@ -19,13 +20,11 @@ const isGrant = ({ context: c, session: s, customer_id: customer }) =>
 
 /** @param {Core} k @param {any} body @param {Moment} sent @param {boolean} claimed */
 function keep(k, { context, session, customer_id }, sent, claimed) {
-  const { sid, expires_in: ends, idle_expires_in: idle } = session;
-  const { token, jti, scope, expires_at: exp, expires_in: life, renew_in: renewIn, min_handout: floor } = context;
   k.customer = customer_id;
   k.trouble = undefined;
-  k.window = Math.min(60, life);
-  k.idle = Math.max(k.idle, idle);
-  hold(k, { token, jti, scope, exp, sid, sent, life, renewIn, floor, ends, idle, claimed });
+  k.window = Math.min(60, context.expires_in);
+  k.idle = Math.max(k.idle, session.idle_expires_in);
+  hold(k, { ...session, ...context, ends: session.expires_in, sent, claimed });
 }
 
 /** @param {Core} k @param {any} body @param {boolean} signedIn @param {Moment} sent */
@@ -33,13 +32,15 @@ function granted(k, body, signedIn, sent) {
   const { customer, ctx } = k;
   if (customer && customer !== body.customer_id) return mismatched(k, body.reason);
   keep(k, body, sent, signedIn);
+  if (k.site) k.site.asked = 0;
+  if (k.raise?.needed === signedIn) lower(k);
   if (signedIn) {
-    k.claim = k.hint = k.popup = undefined;
+    k.claim = k.popup = undefined;
     k.tell({ kind: 'session_changed', sid: body.session.sid });
     k.emit('login', { customerId: k.customer });
   }
   share(k);
-  show(k, signedIn || (!!customer && !ctx));
+  show(k, signedIn || (customer && !ctx));
   // The machine may have slept while the answer was under way.
   lasts(k) ? go(k, 'READY') : renew(k, 'wake');
 }
@@ -51,9 +52,13 @@ function unclaimed(k, error) {
 }
 
 /** @param {Core} k @param {any} body @param {Claim} [claim] */
-function loginNeeded(k, { login, code, error, reason }, claim) {
-  const { ctx } = k;
-  k.hint = login;
+function loginNeeded(k, { code, error, reason }, claim) {
+  const { ctx, site } = k;
+  if (code === 'CP-216') {
+    if (k.raise) k.raise.needed = true;
+    return lasts(k) ? go(k, 'READY') : renew(k, 'wake');
+  }
+  if (site) return askSite(k, site);
   if (claim) {
     unclaimed(k, error);
     // The answer to an earlier try may have been lost: the session would show.
@@ -61,7 +66,7 @@ function loginNeeded(k, { login, code, error, reason }, claim) {
   }
   if (ctx?.claimed && code === 'CP-401' && usable(k)) {
     degrade(k, 'cookies_blocked');
-    ctx.renewIn = Infinity;
+    ctx.renew_in = Infinity;
     return go(k, 'READY');
   }
   const gone = FORGET.includes(code);
@@ -80,8 +85,9 @@ function mismatched(k, reason) {
 
 /** @param {Core} k @param {any} body @param {Claim} [claim] */
 function refused(k, { error, code, reason, error_description: description, request_id: requestId }, claim) {
-  k.env.console.error(`chatpass: ${error} ${code}: ${description} (request ${requestId})`);
-  k.emit('error', { error, code, reason, description, requestId });
+  const fault = { error, code, reason, description, requestId };
+  k.env.console.error('chatpass', fault);
+  k.emit('error', fault);
   if (claim) unclaimed(k, error);
   if (claim && k.ctx) return go(k, 'READY');
   hold(k);
@@ -95,15 +101,16 @@ function refused(k, { error, code, reason, error_description: description, reque
  * @param {Claim|undefined} claim The sign-in that was to be claimed, if any.
  * @param {Moment} sent When the request left.
  */
-export function settle(k, { kind, body, after = 0, cut }, claim, sent) {
+export function settle(k, { kind, body, after = 0 }, claim, sent) {
   const nobody = !claim && body.active === false;
   if (kind === 'later' || (kind === 'ok' && !nobody && !isGrant(body))) {
     k.tried = !!claim;
-    return backOff(k, after, cut);
+    return backOff(k, after);
   }
   k.fails = 0;
-  if (kind === 'login') loginNeeded(k, body, claim);
-  else if (body.code === 'CP-407') mismatched(k, body.reason);
+  k.hint = body.login;
+  if (kind === 'login' || (nobody && k.site)) loginNeeded(k, body, claim);
+  else if (body.code === 'CP-407' && !(claim && k.raise?.needed)) mismatched(k, body.reason);
   else if (kind === 'no') return refused(k, body, claim);
   else if (nobody) {
     hold(k);

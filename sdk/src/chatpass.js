@@ -5,6 +5,7 @@ import { renew } from './renewal.js';
 import { login, logout } from './session.js';
 import { hearPopup, prepare, resume } from './signin.js';
 import { begin, settled } from './states.js';
+import { stepUp } from './stepup.js';
 import { openTabs } from './tabs.js';
 import { attach } from './widget.js';
 
@@ -27,7 +28,8 @@ import { attach } from './widget.js';
 /**
  * What to ask of a sign-in; all of it optional (OpenID Connect Core 1.0, section 3.1.2.1).
  * @typedef {object} SignInOptions
- * @property {string} [idp] Name of the upstream issuer; default: the app's first.
+ * @property {string} [idp] Name of the upstream issuer. Default: the app's; if it has several, the person chooses.
+ * @property {string} [purpose] `switch`: somebody else signs in.
  * @property {string} [prompt]
  * @property {number} [maxAge] Seconds.
  * @property {string} [acrValues]
@@ -37,7 +39,14 @@ import { attach } from './widget.js';
  */
 
 /**
- * @typedef {'INIT'|'CHECKING'|'ANON'|'READY'|'RENEWING'|'STALE'|'BACKOFF'|'OFFLINE'|'LOGIN_NEEDED'|'LOGIN_PENDING'|'POPUP_BLOCKED'|'MISMATCH'|'SIGNED_OUT'|'FATAL'} State
+ * A higher or newer authentication (RFC 9470); without either, what the app's step_up.acr says.
+ * @typedef {object} StepUpOptions
+ * @property {string} [acrValues] Levels one of which will do, separated by blanks.
+ * @property {number} [maxAge] Seconds since the person proved who they are, at most.
+ */
+
+/**
+ * @typedef {'INIT'|'CHECKING'|'ANON'|'READY'|'RENEWING'|'STALE'|'BACKOFF'|'OFFLINE'|'LOGIN_NEEDED'|'LOGIN_PENDING'|'POPUP_BLOCKED'|'STEP_UP_NEEDED'|'STEP_UP_PENDING'|'MISMATCH'|'SIGNED_OUT'|'FATAL'} State
  */
 
 /**
@@ -71,6 +80,12 @@ import { attach } from './widget.js';
  * @property {(fn: (token: string|null, info: {customerId: string, expiresIn: number, renewIn: number}|null) => void) => () => void} onToken
  *   For widgets that are pushed: called with every new context, null when there is none any more. Returns how to stop it.
  * @property {(options?: SignInOptions) => State} login Signs in; call it from a click. `POPUP_BLOCKED`: offer another click.
+ * @property {(options?: StepUpOptions) => Promise<void>} stepUp Resolves when contexts are of that level; they are for a
+ *   while. In state `STEP_UP_NEEDED` the person has to sign in again: call login() from a click. Rejects when
+ *   nothing comes of it (`step_up_unmet`, `access_denied`, `window_closed`, …); contexts go on as before.
+ * @property {(give: (ask: {fresh: boolean}) => string|null|undefined|Promise<string|null|undefined>, options?: {onLoginNeeded?: () => void}) => void} setSiteTokenProvider
+ *   For a site that signs people in itself: `give` returns its ID token, or nothing if nobody is signed in there.
+ *   No window of ours opens then: `onLoginNeeded` tells the site to sign the person in, and login() asks for its token again.
  * @property {(options?: {scope?: 'local'|'global'}) => Promise<{endSessionUrl: string|null}>} logout Signs out, here
  *   and in all tabs. Going to endSessionUrl signs out at the upstream issuer as well.
  * @property {() => void} acceptCustomer After `usermismatch`: go on as whoever is signed in.
@@ -78,7 +93,7 @@ import { attach } from './widget.js';
  */
 
 /** What ASAPP is given of a context. @param {Context} ctx */
-const auth = ({ token, scope, exp }) =>
+const auth = ({ token, scope, expires_at: exp }) =>
   ({ Token: token, ...(scope && { Scopes: scope.split(' '), Body: { token_expiry: `${exp}`, token_scope: scope } }) });
 
 /** @param {Env} env */
@@ -100,16 +115,14 @@ function newEvents(env) {
 
 /** @param {Env} env @param {Config} cfg @param {Core['emit']} emit @returns {Core} */
 function newCore(env, cfg, emit) {
-  const { href } = new URL(cfg.authHost, env.location.href);
-  /** @type {Core} */
-  const k = {
+  const { authHost, audience, scope, conversation } = cfg;
+  const { href } = new URL(authHost, env.location.href);
+  const k = /** @type {Core} */ (/** @type {unknown} */ ({
     env,
     cfg,
     emit,
     host: href.replace(/\/+$/, ''),
-    scope: JSON.stringify([cfg.audience, cfg.scope, cfg.conversation]),
-    tell() {},
-    handlers: /** @type {any} */ ({}),
+    wish: { audience, scope, conversation },
     state: 'INIT',
     generation: 0,
     tries: [],
@@ -120,7 +133,7 @@ function newCore(env, cfg, emit) {
     floor: 0,
     waiting: new Set(),
     forced: 0,
-  };
+  }));
   k.tell = openTabs(k);
   listen(k);
   env.addEventListener('message', e => hearPopup(k, e));
@@ -148,7 +161,7 @@ const newContextProvider = k => (callback, needsRefresh) => {
 export function create(cfg) {
   /** Tests give a browser of their own. @type {Env} */
   const env = /** @type {any} */ (cfg)['env'] || globalThis;
-  if (!cfg.clientId || !cfg.authHost || !env.crypto?.subtle) throw new TypeError('chatpass needs clientId, authHost and https');
+  if (!cfg.clientId || !cfg.authHost || !env.crypto?.subtle) throw new TypeError('clientId, authHost, https needed');
   const { emit, on } = newEvents(env);
   const k = newCore(env, cfg, emit);
   const contextProvider = newContextProvider(k);
@@ -171,13 +184,17 @@ export function create(cfg) {
     getToken: async ({ force } = {}) => (await give(k, force))?.token ?? null,
     onToken(fn) {
       const push = (/** @type {Context|undefined} */ ctx) => ctx
-        ? fn(ctx.token, { customerId: k.customer || '', expiresIn: remaining(k), renewIn: ctx.renewIn - since(k, ctx.sent) })
+        ? fn(ctx.token, { customerId: /** @type {string} */ (k.customer), expiresIn: remaining(k), renewIn: ctx.renew_in - since(k, ctx.sent) })
         : fn(null, null);
       if (fresh(k)) env.queueMicrotask(() => push(k.ctx));
       begin(k);
       return on('token', push);
     },
     login: options => login(k, options),
+    stepUp: options => stepUp(k, options),
+    setSiteTokenProvider(give, { onLoginNeeded } = {}) {
+      k.site = { give, onLoginNeeded, asked: 0 };
+    },
     logout: ({ scope = 'local' } = {}) => logout(k, scope),
     acceptCustomer: () => k.state === 'MISMATCH' && renew(k, 'load'),
     on,

@@ -1,4 +1,4 @@
-import { now, random, since } from './core.js';
+import { now, random, ready, since } from './core.js';
 import { go, tick, wake } from './states.js';
 
 /** @import {Core} from './core.js' */
@@ -10,7 +10,7 @@ const INPUT_COUNTS = 60;
 export const visible = ({ env }) => env.document.visibilityState === 'visible';
 
 /** Somebody did something since the last renewal or so: a minute alone would miss most of what people do. @param {Core} k */
-export const active = k => since(k, k.input) <= Math.max(INPUT_COUNTS, k.ctx?.renewIn || 0);
+export const active = k => since(k, k.input) <= Math.max(INPUT_COUNTS, k.ctx?.renew_in || 0);
 
 /** Somebody did something just now. @param {Core} k */
 export const touch = k => void (k.input = now(k));
@@ -41,6 +41,6 @@ export function listen(k) {
   on(env.document, 'visibilitychange resume', seen);
   on(env, 'focus pageshow', seen);
   on(env, 'online', () => k.state === 'OFFLINE' && plan(k, random(k, 2), 'online'));
-  on(env, 'offline', () => (k.asking || k.fails || k.state === 'READY') && go(k, 'OFFLINE'));
+  on(env, 'offline', () => (k.asking || k.fails || ready(k)) && go(k, 'OFFLINE'));
   on(env, 'pointerdown keydown', e => e.isTrusted && touch(k));
 }

@@ -1,4 +1,4 @@
-import { PATIENCE, busy, degrade, due, fresh, lapsing, mayRetry, now, since, troubled, usable } from './core.js';
+import { PATIENCE, busy, degrade, due, fresh, lapsing, mayRetry, now, ready, since, troubled, usable } from './core.js';
 import { active } from './page.js';
 import { renew } from './renewal.js';
 import { settled } from './states.js';
@@ -18,7 +18,7 @@ export function give(k, refused) {
   const trouble = troubled(k);
   const forced = refused && k.ctx && !trouble && force(k, k.ctx);
   if (!forced && fresh(k)) {
-    if (k.state === 'READY' && (due(k) || (lapsing(k) && active(k)))) renew(k, 'demand');
+    if (ready(k) && (due(k) || (lapsing(k) && active(k)))) renew(k, 'demand');
     return hand(k);
   }
   if (trouble ? !usable(k) && mayRetry(k) : k.ctx || k.state === 'INIT') renew(k, 'demand');

@@ -1,6 +1,7 @@
 import { settle } from './answers.js';
-import { fresh, now, random, since, troubled } from './core.js';
+import { fresh, now, random, ready, since, troubled } from './core.js';
 import { active } from './page.js';
+import { siteClaim } from './site.js';
 import { go } from './states.js';
 import { post } from './wire.js';
 
@@ -19,7 +20,7 @@ const LONGEST_PAUSE = 60;
  */
 export function renew(k, cause, rejected) {
   // READY with a request under way: another tab's context was taken over meanwhile.
-  if (k.asking) return k.state === 'READY' ? go(k, underWay(k, rejected)) : undefined;
+  if (k.asking) return ready(k) ? go(k, underWay(k, rejected)) : undefined;
   k.tries = k.tries.filter(t => since(k, t) < k.window);
   if (!k.claim && k.tries.length >= TRIES) return rest(k, k.window - since(k, k.tries[0]));
   k.tries.push(now(k));
@@ -28,18 +29,15 @@ export function renew(k, cause, rejected) {
 
 /** @param {Core} k @param {string} cause @param {string} [rejected] */
 async function ask(k, cause, rejected) {
-  const { claim, ctx, generation, cfg } = k;
+  const { claim, ctx, generation, raise } = k;
   const wish = { activity: ctx && active(k) ? 'active' : 'passive', cause: ctx ? cause : 'load', rejected_jti: rejected };
   k.asking = true;
   k.check = false;
   go(k, claim ? 'CHECKING' : underWay(k, rejected));
   const sent = now(k);
-  const answer = await post(k, claim ? '/v1/session' : '/v1/context', {
-    audience: cfg.audience,
-    scope: cfg.scope,
-    conversation: cfg.conversation,
+  const answer = await post(k, claim ? '/v1/session' : '/v1/context', claim?.site ? siteClaim(claim.site) : claim || { ...wish, ...(!raise?.needed && raise?.level) }, {
+    ...k.wish,
     expected_customer: k.customer,
-    ...(claim || wish),
   });
   if (generation !== k.generation) return;
   k.asking = false;
@@ -56,11 +54,10 @@ function underWay(k, rejected) {
  * Nothing was learnt: the next try comes later, with full jitter.
  * @param {Core} k
  * @param {number} after Seconds to wait at least.
- * @param {boolean} [cut] There was no answer at all.
  */
-export function backOff(k, after, cut) {
+export function backOff(k, after) {
   const pause = Math.max(random(k, Math.min(2 ** k.fails++, LONGEST_PAUSE)), after + random(k, after / 2));
-  rest(k, after, pause, cut && !k.env.navigator.onLine ? 'OFFLINE' : 'BACKOFF');
+  rest(k, after, pause, k.env.navigator.onLine ? 'BACKOFF' : 'OFFLINE');
 }
 
 /** @param {Core} k @param {number} floor @param {number} [pause] @param {State} [state] */

@@ -1,6 +1,7 @@
-import { hold, random, troubled } from './core.js';
+import { hold, lower, random, troubled } from './core.js';
 import { calm, renew } from './renewal.js';
 import { start } from './signin.js';
+import { askSite } from './site.js';
 import { go } from './states.js';
 import { forget } from './widget.js';
 import { post } from './wire.js';
@@ -13,8 +14,17 @@ const LOGOUT_TRIES = 4;
 
 /** @param {Core} k @param {SignInOptions} [ask] @returns {State} */
 export function login(k, ask) {
+  const { raise, site } = k;
+  if (site) {
+    site.wanted = true;
+    site.asked = 1;
+    askSite(k, site);
+    return k.state;
+  }
   if (k.state === 'INIT' || troubled(k)) k.check = true;
-  go(k, start(k, { ...k.hint, ...ask }) ? 'LOGIN_PENDING' : 'POPUP_BLOCKED');
+  const higher = raise?.needed && k.ctx && { ...raise.level, purpose: 'step_up' };
+  const begun = start(k, { ...k.hint, ...higher, ...ask });
+  go(k, higher ? 'READY' : begun ? 'LOGIN_PENDING' : 'POPUP_BLOCKED');
   return k.state;
 }
 
@@ -34,7 +44,8 @@ export function redeem(k, claim) {
  */
 export function giveUp(k, error, needed) {
   k.emit('login', { customerId: null, error });
-  if (k.state === 'LOGIN_PENDING') go(k, k.ctx ? 'READY' : needed || k.customer ? 'LOGIN_NEEDED' : 'ANON', error);
+  if (k.raise?.needed) lower(k, error);
+  if (/_PENDING/.test(k.state)) go(k, k.ctx ? 'READY' : needed || k.customer ? 'LOGIN_NEEDED' : 'ANON', error);
 }
 
 /**
@@ -61,9 +72,8 @@ export async function logout(k, scope) {
   k.tell({ kind: 'logout' });
   end(k, true, 'logged_out');
   for (let n = 0; n < LOGOUT_TRIES; n++) {
-    const { kind, body, after = 0 } = await post(k, '/v1/logout', { scope, return_to: k.cfg.returnTo }, true);
-    const url = body.end_session_url;
-    if (kind === 'ok') return { endSessionUrl: url ? new URL(url, k.host).href : null };
+    const { kind, body, after = 0 } = await post(k, '/v1/logout', { scope, return_to: k.cfg.returnTo }, {}, true);
+    if (kind === 'ok') return { endSessionUrl: body.end_session_url };
     if (kind !== 'later') break;
     await new Promise(next => k.env.setTimeout(next, (after + random(k, 2 ** n)) * 1000));
   }

@@ -5,13 +5,15 @@ import { post } from './wire.js';
 
 /** @import {SignInOptions} from './chatpass.js' */
 /** @import {Core, Moment} from './core.js' */
+/** @import {Site} from './site.js' */
 
 /**
  * A sign-in whose result this page can claim.
  * @typedef {object} Claim
- * @property {string} txn
- * @property {string} verifier
- * @property {string} [code] Only where the service's cookie cannot come along (mode B).
+ * @property {string} [txn]
+ * @property {string} [verifier]
+ * @property {Site} [site] In place of all others: the site has signed the person in.
+ * @property {string|null} [code] Only where the service's cookie cannot come along (mode B).
  */
 
 /** A sign-in that may begin. @typedef {Claim & {challenge: string}} Prepared */
@@ -25,18 +27,16 @@ import { post } from './wire.js';
 const LIFE = 15 * 60;
 const NAME = 'chatpass';
 
-/** @param {ArrayBuffer|Uint8Array} bytes */
-const base64url = bytes =>
-  btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
-
 /** @param {Core} k */
 export async function prepare(k) {
   const { crypto } = k.env;
   k.next = undefined;
-  const secret = base64url(crypto.getRandomValues(new Uint8Array(51)));
-  const [txn, verifier] = [secret.slice(0, 22), secret.slice(22)];
+  // Of 122 random bits each: half of the second goes into txn.
+  const secret = crypto.randomUUID() + crypto.randomUUID() + crypto.randomUUID();
+  const [txn, verifier] = [secret.slice(0, 54), secret.slice(54)];
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
-  k.next = { txn, verifier, challenge: base64url(digest) };
+  const challenge = btoa(String.fromCharCode(...new Uint8Array(digest))).replace(/\+/g, '-').replace(/\//g, '_').replace('=', '');
+  k.next = { txn, verifier, challenge };
 }
 
 /**
@@ -58,7 +58,7 @@ export function start(k, ask) {
 
 /** @param {Core} k @param {Prepared} next @param {SignInOptions} ask */
 function open(k, next, ask) {
-  const win = k.env.open(startUrl(k, next, ask, 'popup'), NAME, 'popup,width=480,height=640');
+  const win = k.env.open(startUrl(k, next, ask, 'popup'), NAME, 'width=480,height=640');
   if (!win || win.closed) return false;
   k.popup = { ...next, win, idp: ask.idp, at: now(k), wait: 1 };
   watch(k, 0.5);
@@ -101,14 +101,14 @@ export function resume(k) {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const txn = fragment.get('chatpass_txn');
   if (!txn) return;
-  const { client, back, ...claim } = attempt(k, () => JSON.parse(k.env.sessionStorage.getItem(NAME) || '{}')) || {};
+  const { client, back, ...claim } = attempt(k, () => JSON.parse(k.env.sessionStorage.getItem(NAME) || 'null')) || {};
   if (client && client !== k.cfg.clientId) return;
   attempt(k, () => k.env.sessionStorage.removeItem(NAME));
   history.replaceState(history.state, '', location.pathname + location.search);
   if (claim.txn !== txn) return;
   k.back = back;
   const error = fragment.get('chatpass_error');
-  if (!error) return redeem(k, { ...claim, code: fragment.get('chatpass_code') || undefined });
+  if (!error) return redeem(k, { ...claim, code: fragment.get('chatpass_code') });
   giveUp(k, error);
   goBack(k);
 }
@@ -152,11 +152,10 @@ export function look(k) {
 async function askFor(k, popup) {
   const { txn, verifier, wait } = popup;
   popup.asking = true;
-  const { status, error } = (await post(k, '/v1/login/status', { txn, verifier, wait: wait > 1 ? 0 : 3 })).body;
+  const { status, error } = (await post(k, '/v1/login/status', { txn, verifier, wait: 3 })).body;
   popup.asking = false;
   if (k.popup !== popup) return;
-  if (status === 'complete') return finish(k, popup);
-  if (status === 'failed' || status === 'expired') return finish(k, popup, error || 'txn_expired');
+  if (/^(comp|fail|exp)/.test(status)) return finish(k, popup, status === 'complete' ? undefined : error || 'txn_expired');
   popup.wait = Math.min(wait * 2, 60);
   watch(k, popup.wait);
   if (wait === 1) giveUp(k, 'window_closed', true);

@@ -1,4 +1,4 @@
-import { busy, due, fresh, mayRetry, random, since } from './core.js';
+import { busy, due, fresh, mayRetry, random, ready, since } from './core.js';
 import { cancel, plan, visible } from './page.js';
 import { renew } from './renewal.js';
 import { giveUp } from './session.js';
@@ -7,17 +7,18 @@ import { look } from './signin.js';
 /** @import {Core} from './core.js' */
 /** @import {State} from './chatpass.js' */
 
-/** Nothing is under way, but a sign-in elsewhere may change that. @type {State[]} */
-export const IDLE = ['ANON', 'LOGIN_NEEDED', 'POPUP_BLOCKED', 'READY'];
-/** Only the page or the person leads out. @type {State[]} */
-export const CLOSED = ['SIGNED_OUT', 'MISMATCH', 'FATAL'];
+/** Nothing is under way, but a sign-in elsewhere may change that. */
+export const IDLE = /ANON|LOGIN_NEEDED|POPUP_BLOCKED|READY|STEP_UP/;
+/** Only the page or the person leads out. */
+export const CLOSED = /SIGNED_OUT|MISMATCH|FATAL/;
 
 const HEARTBEAT = 15;
 const EXPIRING = 300;
 
 /** @param {Core} k @param {State} state @param {string} [reason] */
 export function go(k, state, reason) {
-  const from = k.state;
+  const { state: from, raise } = k;
+  if (state === 'READY' && raise?.needed) state = k.popup ? 'STEP_UP_PENDING' : 'STEP_UP_NEEDED';
   k.state = state;
   schedule(k);
   if (!busy(k)) {
@@ -44,12 +45,9 @@ export function schedule(k) {
   const { state, ctx } = k;
   cancel(k);
   if (state === 'BACKOFF') plan(k, k.pause - since(k, k.failed), 'timer');
-  else if (k.check && IDLE.includes(state)) plan(k, random(k, 2), 'wake');
-  else if (state === 'READY' && ctx) {
-    const warning = k.told === ctx.sid ? Infinity : ctx.ends - EXPIRING;
-    // Never later than a heartbeat: its absence shows that the machine slept.
-    plan(k, Math.min(Math.min(ctx.renewIn, warning) - since(k, ctx.sent), HEARTBEAT), 'timer');
-  }
+  else if (k.check && IDLE.test(state)) plan(k, random(k, 2), 'wake');
+  // Never later than a heartbeat: its absence shows that the machine slept.
+  else if (ready(k) && ctx) plan(k, Math.min(ctx.renew_in - since(k, ctx.sent), HEARTBEAT), 'timer');
 }
 
 /** Does what was planned. @param {Core} k @param {string} cause */
@@ -58,9 +56,9 @@ export function tick(k, cause) {
   const left = ctx ? ctx.ends - since(k, ctx.sent) : Infinity;
   if (left <= EXPIRING && k.told !== ctx?.sid) {
     k.told = ctx?.sid;
-    k.emit('expiring', { expiresIn: Math.max(0, Math.round(left)) });
+    k.emit('expiring', { expiresIn: Math.max(0, left) });
   }
-  k.state === 'READY' && !due(k) ? schedule(k) : renew(k, cause);
+  ready(k) && !due(k) ? schedule(k) : renew(k, cause);
 }
 
 /** The tab is seen again, or the machine woke. @param {Core} k */
@@ -68,9 +66,9 @@ export function wake(k) {
   look(k);
   const { state } = k;
   if (state === 'LOGIN_PENDING' && !k.popup) return giveUp(k, 'abandoned'); // back from a redirect, by the back button
-  if (state === 'READY' && due(k) && fresh(k)) return plan(k, random(k, 1), 'wake');
+  if (ready(k) && due(k) && fresh(k)) return plan(k, random(k, 1), 'wake');
   const lost = state === 'OFFLINE' ? k.env.navigator.onLine : state === 'BACKOFF' && mayRetry(k);
-  const wanted = (state === 'READY' || state === 'INIT') && due(k);
+  const wanted = (ready(k) || state === 'INIT') && due(k);
   lost || wanted ? renew(k, 'wake') : schedule(k);
 }
 

@@ -15,8 +15,8 @@ import { CLOSED, IDLE, go, schedule } from './states.js';
  * @property {string} [customer]
  * @property {boolean} [gone] The widget must forget the person.
  * @property {string} [reason]
- * @property {string} [scope] What the sender's contexts are asked for.
- * @property {Context} [ctx]
+ * @property {string} [like] What the sender shares its contexts by.
+ * @property {Context} [given]
  * @property {number} [past] Seconds since the context was asked for.
  */
 
@@ -47,28 +47,31 @@ function hear(k, m, age) {
   const { kind } = m;
   const same = !!ctx && ctx.sid === m.sid;
   if (kind === 'ctx') return same && adopt(k, m, age);
-  if (CLOSED.includes(state)) return;
+  if (CLOSED.test(state)) return;
   if (kind === 'logout') return state === 'INIT' || state === 'ANON' ? void (k.popup = undefined) : end(k, true, 'logged_out');
   if (kind === 'ended') return same && (k.claim ? hold(k) : end(k, m.gone, m.reason));
   const changed = kind === 'session_changed' ? !same : kind === 'mismatch' && m.customer === k.customer;
   if (!changed || check || state === 'INIT') return;
   k.check = true;
-  if (IDLE.includes(state)) schedule(k);
+  if (IDLE.test(state)) schedule(k);
 }
+
+/** What contexts must have in common to be shared; false: nothing is. @param {Core} k */
+const likeness = ({ cfg, wish, customer, ctx }) => cfg.shareContext !== false && JSON.stringify([wish, customer, ctx?.acr]);
 
 /** Spares the other tabs a request. @param {Core} k */
 export function share(k) {
-  const { ctx, customer, scope, cfg } = k;
-  if (ctx && cfg.shareContext !== false) k.tell({ kind: 'ctx', sid: ctx.sid, customer, scope, ctx, past: since(k, ctx.sent) });
+  const { ctx } = k;
+  const like = likeness(k);
+  if (ctx && like) k.tell({ kind: 'ctx', sid: ctx.sid, like, given: ctx, past: since(k, ctx.sent) });
 }
 
 /** Takes another tab's context if it is for the same and lasts longer. @param {Core} k @param {Message} m @param {number} age */
-function adopt(k, { customer, scope, ctx, past = 0 }, age) {
-  const left = ctx ? ctx.life - past - age : 0;
-  const alike = k.customer === customer && k.scope === scope && k.cfg.shareContext !== false;
-  if (!ctx || !alike || left < ctx.floor || left <= remaining(k)) return;
+function adopt(k, { like, given, past = 0 }, age) {
+  const left = given ? given.expires_in - past - age : 0;
+  if (!given || like !== likeness(k) || left < given.min_handout || left <= remaining(k)) return;
   // The sender renews first; the spread spares the others a request.
-  hold(k, { ...ctx, sent: now(k, past + age), renewIn: ctx.renewIn + random(k, left / 10) });
+  hold(k, { ...given, sent: now(k, past + age), renew_in: given.renew_in + random(k, left / 10) });
   k.fails = 0;
   if (k.state !== 'LOGIN_PENDING' && k.state !== 'POPUP_BLOCKED') go(k, 'READY');
 }

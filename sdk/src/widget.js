@@ -27,7 +27,7 @@ export function attach(k, given, settings) {
 /**
  * Tells the widget who is there. Not for a mere renewal: contexts reach it through its ContextProvider.
  * @param {Core} k
- * @param {boolean} [again] Even if it knows: it waits for the end of a sign-in.
+ * @param {unknown} [again] Even if it knows: it waits for the end of a sign-in.
  */
 export function show(k, again) {
   const { widget, customer } = k;

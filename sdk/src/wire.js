@@ -10,16 +10,15 @@ import { VERSION } from './version.js';
  * @property {'ok'|'later'|'login'|'no'} kind
  * @property {any} body The JSON body; {} if there was none.
  * @property {number} [after] Seconds to wait at least before the next try.
- * @property {boolean} [cut] There was no answer at all.
  */
 
 const LONGEST_RETRY_AFTER = 300;
 
 /** @param {Response} res @param {any} body @returns {Answer} */
 function classify({ ok, headers }, body) {
-  const { code, retry, retry_after } = body;
+  const { code, retry } = body;
   const ours = /^CP-\d{3} (login|no)$/.test(`${code} ${retry}`);
-  const after = Math.min(+(retry_after ?? headers.get('retry-after')) || 0, LONGEST_RETRY_AFTER);
+  const after = Math.min(+(headers.get('retry-after') ?? 0) || 0, LONGEST_RETRY_AFTER);
   return { kind: ok ? 'ok' : ours ? retry : 'later', body, after };
 }
 
@@ -27,23 +26,26 @@ function classify({ ok, headers }, body) {
  * Asks the service. Answers within 8 s and never throws.
  * @param {Core} k
  * @param {string} path
- * @param {object} body Our client_id is added.
+ * @param {object|undefined|Promise<object|undefined>} body Our client_id is added. Undefined: there is nobody to ask for.
+ * @param {object} [more] What else goes into it.
  * @param {boolean} [keepalive] The request outlives the page.
  * @returns {Promise<Answer>}
  */
-export async function post({ env, cfg, host }, path, body, keepalive) {
+export async function post({ env, cfg, host }, path, body, more, keepalive) {
   try {
+    const said = body instanceof Promise ? await body : body;
+    if (!said) return { kind: 'login', body: {} };
     const res = await env.fetch(host + path, {
       method: 'POST',
       credentials: 'include',
       redirect: 'error',
       headers: { 'Content-Type': 'application/json', 'X-Chatpass-Client': 'web/' + VERSION },
-      body: JSON.stringify({ client_id: cfg.clientId, ...body }),
+      body: JSON.stringify({ client_id: cfg.clientId, ...more, ...said }),
       keepalive,
       signal: env.AbortSignal.timeout?.(PATIENCE),
     });
     return classify(res, (await res.json().catch(() => null)) ?? {});
   } catch {
-    return { kind: 'later', body: {}, cut: true };
+    return { kind: 'later', body: {} };
   }
 }

@@ -137,7 +137,7 @@ export class Tab {
       clearTimeout: id => machine.clearTimeout(id),
       queueMicrotask: fn => Promise.resolve().then(() => { try { fn(); } catch (e) { tab.uncaught.push(e); } }),
       crypto: {
-        getRandomValues: a => a.map(() => machine.random() * 256),
+        randomUUID: () => createHash('sha256').update(String(machine.random())).digest('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/, '$1-$2-$3-$4-$5'),
         subtle: { digest: async (_, bytes) => createHash('sha256').update(bytes).digest() },
       },
       AbortSignal: { timeout: ms => { const s = new Emitter(); machine.setTimeout(() => { s.aborted = true; s.fire('abort'); }, ms); return s; } },

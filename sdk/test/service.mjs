@@ -9,6 +9,7 @@ export const HOST = 'https://auth.example.com';
 /** A refusal of the contract, section 4. */
 export const refusal = (status, code, retry, extra = {}) => ({
   status,
+  headers: extra.retry_after ? { 'retry-after': String(extra.retry_after) } : {},
   body: { error: 'e', error_description: 'd', code, reason: 'r', retry, request_id: 'req-1', login: null, retry_after: null, ...extra },
 });
 
@@ -61,7 +62,7 @@ export class Service {
 
   logout() {
     this.customer = undefined;
-    return { body: { end_session_url: '/v1/logout/start?l=x' } };
+    return { body: { end_session_url: HOST + '/v1/logout/start?l=x' } };
   }
 }
 

@@ -516,8 +516,9 @@ test('row 30: the page is told once that the session ends within 5 minutes', asy
   };
   await p.machine.advance(698);
   assert.deepEqual(p.of('expiring'), []);
-  await p.machine.advance(2);
-  assert.deepEqual(p.of('expiring'), [{ name: 'expiring', expiresIn: 300 }]);
+  await p.machine.advance(17);
+  const [{ expiresIn }] = p.of('expiring');
+  assert.ok(expiresIn <= 300 && expiresIn >= 285, `${expiresIn}`);
   assert.equal(p.chat.state, 'READY');
   await p.machine.advance(200);
   assert.equal(p.of('expiring').length, 1);
@@ -534,7 +535,7 @@ test('row 32: a refusal for good is logged once and not tried again', async () =
     assert.equal(p.chat.state, 'FATAL');
     assert.equal(contexts(p).length, 1);
     assert.equal(p.tab.errors.length, 1);
-    assert.match(p.tab.errors[0][0], new RegExp(`${code}.*request req-1`));
+    assert.deepEqual([p.tab.errors[0][1].code, p.tab.errors[0][1].requestId], [code, 'req-1']);
     assert.deepEqual(p.of('error'), [{ name: 'error', error: 'e', code, reason: 'r', description: 'd', requestId: 'req-1' }]);
     assert.equal(await p.chat.ready, null);
   }

@@ -26,7 +26,7 @@ func (x *Exchanger) Rehearse(ctx context.Context, r Rehearsal) (decision.Rung, e
 	app, who := r.Client.App, r.Identity
 	e := x.begin(Request{}, "rehearsal")
 	e.client, e.audience, e.scope, e.claims, e.customer = &r.Client, app.Audience[:1], app.Scopes, r.Claims, r.Customer
-	e.most.lifetime = app.Lifetime
+	e.most.lifetime, e.subject.identity = app.Lifetime, who
 	if e.customer == "" {
 		e.customer = pseudonym(app.Salt, who.SubjectIssuer, who.Subject)
 	}

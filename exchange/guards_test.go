@@ -271,3 +271,26 @@ func TestRevocationThatIsNotStoredIsNoSuccess(t *testing.T) {
 	h.verifier.seen = func(string) { _ = h.store.Close() } // the session was found, and cannot be ended
 	wantOutage(t, h.Revoke(t.Context(), revocation(backend("back"), "ada.id.token")), identity.StoreUnavailable)
 }
+
+// Of two requests with the same token the slower one joins the session of the faster, that the person is not
+// one who signed in twice.
+func TestSlowerRequestJoinsTheSessionOfTheFaster(t *testing.T) {
+	h := newHouse(t)
+	var faster exchange.Context
+	h.pen.meanwhile = func() {
+		var err error
+		if faster, err = h.Exchange(t.Context(), ask()); err != nil {
+			t.Errorf("the faster: %v", err)
+		}
+	}
+	slower, err := h.Exchange(t.Context(), ask())
+	if err != nil {
+		t.Fatalf("the slower: %v", err)
+	}
+	if slower.Session.SID != faster.Session.SID || slower.JTI == faster.JTI {
+		t.Errorf("sessions %s and %s, contexts %s and %s", faster.Session.SID, slower.Session.SID, faster.JTI, slower.JTI)
+	}
+	if got := claimsOf(t, slower.Token)["sid"]; got != faster.Session.SID {
+		t.Errorf("the slower one's context is of session %v", got)
+	}
+}

@@ -104,3 +104,50 @@ func TestVisitorsWithoutASessionAreNotOne(t *testing.T) {
 		}
 	}
 }
+
+// A page on our own origin sends no Origin with a GET, and with nothing else. What another site makes its
+// visitor's browser send has none either, at times; the browser says where that comes from.
+func TestOnlyAGetOfOurOwnOriginGoesWithoutOne(t *testing.T) {
+	h := newHouse(t)
+	for _, row := range []struct {
+		method, site string
+		status       int
+	}{
+		{http.MethodGet, "", http.StatusOK},
+		{http.MethodGet, "same-origin", http.StatusOK},
+		{http.MethodGet, "same-site", http.StatusForbidden},
+		{http.MethodGet, "cross-site", http.StatusForbidden},
+		{http.MethodGet, "none", http.StatusForbidden},
+		{http.MethodPost, "", http.StatusForbidden},
+		{http.MethodPost, "same-origin", http.StatusForbidden},
+	} {
+		r := httptest.NewRequest(row.method, "/v1/session?client_id=sales-web", strings.NewReader(`{"client_id":"sales-web"}`))
+		r.Header = http.Header{"X-Chatpass-Client": {"web/0"}, "Content-Type": {"application/json"}}
+		if row.site != "" {
+			r.Header.Set("Sec-Fetch-Site", row.site)
+		}
+		res := newBrowser(t, h).do(r)
+		if res.StatusCode != row.status {
+			t.Errorf("%s %q: %s", row.method, row.site, res.Status)
+		}
+		if _, there := res.Header["Access-Control-Allow-Origin"]; there {
+			t.Errorf("%s %q: lets a page read that is not named", row.method, row.site)
+		}
+	}
+}
+
+// Who signs out of one app goes on signing in to another.
+func TestSignOutDropsOnlyItsOwnAppsSignIns(t *testing.T) {
+	b := signedIn(t, newHouse(t))
+	own := b.start()
+	other := b.start("client_id", "sales-web", "page_origin", "https://sales.example.com")
+	if res := b.call("/v1/logout", map[string]any{}); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	if res := b.back(own); res.StatusCode != http.StatusGone {
+		t.Errorf("a sign-in to the app that was left: %s", res.Status)
+	}
+	if res := b.back(other); res.StatusCode != http.StatusOK {
+		t.Errorf("a sign-in to another app: %s", res.Status)
+	}
+}

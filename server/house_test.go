@@ -164,7 +164,7 @@ func apps(t testing.TB) []exchange.App {
 		},
 	}
 	sales := support
-	sales.Name, sales.Sector, sales.Origins = "sales", "sales", []string{"https://sales.example.com"}
+	sales.Name, sales.Sector, sales.Origins = "sales", "sales", []string{"https://sales.example.com", self}
 	sales.Clients = []exchange.Client{{ID: "sales-web", Type: exchange.Browser, Accepts: accepts}}
 	both := support
 	both.Name, both.Sector, both.Issuers = "both", "both", []string{"corp", "partner", "home"}

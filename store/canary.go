@@ -18,8 +18,12 @@ func canaryKey() []byte { return []byte("1") }
 
 // checkCanary tells by a record that every store has whether it was made with our master key.
 func (s *Store) checkCanary(value []byte) error {
-	if _, err := s.cfg.Sealer.Open(value, place(kindCanary, canaryKey())); err != nil {
-		if named := s.cfg.Sealer.KeyOf(value); named.Use == seal.Unknown {
+	return s.checkSeal(record{kind: kindCanary, key: canaryKey(), value: value})
+}
+
+func (s *Store) checkSeal(r record) error {
+	if _, err := s.cfg.Sealer.Open(r.value, place(r.kind, r.key)); err != nil {
+		if named := s.cfg.Sealer.KeyOf(r.value); named.Use == seal.Unknown {
 			return fmt.Errorf("%w (the store is sealed under key %s, which it does not hold)", ErrWrongMasterKey, named.ID)
 		}
 		return ErrWrongMasterKey
@@ -27,9 +31,47 @@ func (s *Store) checkCanary(value []byte) error {
 	return nil
 }
 
-// keepCanary makes the canary if the store is new. Of two processes that make the same store the
-// second finds the first one's.
+// keepCanary makes the canary if there is none. Of two processes that make the same store the second
+// finds the first one's. Where something is sealed already, our master key must open that first: a
+// canary that was lost is no licence for another key. Who joins makes none.
 func (s *Store) keepCanary(ctx context.Context) error {
+	found, ok, err := s.get(ctx, kindCanary, canaryKey())
+	if err != nil {
+		return err
+	}
+	if ok {
+		return s.checkCanary(found.value)
+	}
+	if err := s.checkOthers(ctx); err != nil || s.cfg.Join {
+		return err
+	}
+	return s.makeCanary(ctx)
+}
+
+// checkOthers does it by what else stays in a store, one of each kind.
+func (s *Store) checkOthers(ctx context.Context) error {
+	for _, k := range []kind{kindRing, kindSalt, kindEvent, kindSession} {
+		found, ok, err := s.firstBehind(ctx, record{kind: k, key: []byte{}})
+		if err == nil && ok && found.kind == k {
+			err = s.checkSeal(found)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstBehind returns the first record behind a place in the order of kind and key, and whether there is one.
+func (s *Store) firstBehind(ctx context.Context, at record) (record, bool, error) {
+	found, err := s.scan(ctx, "look_around", scan{after: at, mark: []byte{0}, limit: 1}) // no value begins so
+	if err != nil || len(found) == 0 {
+		return record{}, false, err
+	}
+	return found[0], true, nil
+}
+
+func (s *Store) makeCanary(ctx context.Context) error {
 	value, err := s.seal(kindCanary, canaryKey(), "a store of chatpass")
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ func compromiseCommand(to streams) *cobra.Command {
 // kidLast moves the kid that a verb of keys is about behind the flags if it looks like some: one of 64
 // begins with a dash.
 func kidLast(args []string) []string {
-	for i := 2; i < len(args) && args[0] == "keys"; i++ {
+	for i := 2; i < len(args) && args[0] == "keys" && args[i] != "--"; i++ {
 		raw, err := base64.RawURLEncoding.DecodeString(args[i])
 		if err == nil && len(raw) == sha256.Size && args[i][0] == '-' && args[i-1] != "--yes" {
 			return slices.Concat(args[:i], args[i+1:], []string{"--", args[i]})

@@ -42,6 +42,7 @@ func TestAKidMayLookLikeAFlag(t *testing.T) {
 			{"keys", "hold", "-c", "nowhere.yaml", kid},
 			{"keys", "compromise", kid, "--yes", kid, "-c", "nowhere.yaml"},
 			{"keys", "compromise", "--yes", kid, "-c", "nowhere.yaml", kid},
+			{"keys", "compromise", "-c", "nowhere.yaml", "--yes=" + kid, "--", kid},
 		} {
 			var said bytes.Buffer
 			if code := run(t.Context(), args, streams{&said, &said}); code != exitFailed || !strings.Contains(said.String(), "nowhere.yaml") {

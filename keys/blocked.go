@@ -16,29 +16,34 @@ const (
 	BlockedByHold         Block = "held"          // an operator holds it
 	BlockedByDenial       Block = "denied"        // the configuration denies it
 	BlockedByStore        Block = "store"         // the ring in the store cannot be read or written
+	BlockedByHistory      Block = "history"       // the ring in the store is not believed: [ErrOlderRing] and its like
 )
 
 // Blocks lists all that can stand against a change.
 func Blocks() []Block {
-	return []Block{BlockedByPublishAhead, BlockedByLease, BlockedByStandby, BlockedByHold, BlockedByDenial, BlockedByStore}
+	return []Block{BlockedByPublishAhead, BlockedByLease, BlockedByStandby, BlockedByHold, BlockedByDenial, BlockedByStore, BlockedByHistory}
 }
 
 // Blocked counts the changes that are due, an activation or a removal, by what stands against them. In a
-// ring in good order there are none.
+// ring in good order there are none. A ring that is not believed counts for one at least, due or not.
 func (r *Ring) Blocked() map[Block]int {
 	v, count := r.view.Load(), make(map[Block]int)
+	stuck := r.stuckBy()
 	t := r.begin(v.watch, v.records)
 	for i := range t.keys {
-		if by, due := t.blocked(&t.keys[i], r.stuck.Load()); by != "" && due {
+		if by, due := t.blocked(&t.keys[i], stuck); by != "" && due {
 			count[by]++
 		}
+	}
+	if stuck == BlockedByHistory {
+		count[stuck] = max(1, count[stuck])
 	}
 	return count
 }
 
-// blocked says what stands against the next change of a key, and whether that change is due. stuck: nothing
-// can be written.
-func (t *turn) blocked(k *Record, stuck bool) (by Block, due bool) {
+// blocked says what stands against the next change of a key, and whether that change is due. stuck is what
+// stands against all of them.
+func (t *turn) blocked(k *Record, stuck Block) (by Block, due bool) {
 	state := k.state()
 	switch {
 	case state == Active:
@@ -54,8 +59,8 @@ func (t *turn) blocked(k *Record, stuck bool) (by Block, due bool) {
 	case state == Retiring:
 		due = t.outlived(k)
 	}
-	if by == "" && due && stuck {
-		by = BlockedByStore
+	if by == "" && due {
+		by = stuck
 	}
 	return by, due
 }

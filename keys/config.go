@@ -27,6 +27,8 @@ type Config struct {
 	LongestLifetime time.Duration
 	// Denied are kids that are never served or used, whatever the store says.
 	Denied []string
+	// Memory is what is known of the ring from before, as [Remembered.Memory] tells; zero: nothing.
+	Memory Memory
 	// Short lifts the minima, for tests and demonstrations on one machine, never the relations. The
 	// skew allowance is 1 s then, else 60 s.
 	Short bool
@@ -111,16 +113,25 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Open reads the ring of cfg.Store and brings it up to date. In an empty store it makes the first
+// Open reads the ring of cfg.Store and brings it up to date. In a new store it makes the first
 // key of each class, which signs at once: nobody caches anything yet. Its error is a [Faults] if cfg
-// does not fit together.
+// does not fit together, and one of [ErrOlderRing], [ErrBrokenChain] and [ErrNoRing] if the ring is not to be
+// believed.
 func Open(ctx context.Context, cfg Config) (*Ring, error) {
-	if err := cfg.Check(); err != nil {
+	r, err := newRing(cfg)
+	if err != nil {
 		return nil, err
 	}
-	r := &Ring{cfg: cfg.withDefaults()}
 	if err := r.renew(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// newRing is a ring that has not been read yet.
+func newRing(cfg Config) (*Ring, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	return &Ring{cfg: cfg.withDefaults(), memory: cfg.Memory.with(nil)}, nil
 }

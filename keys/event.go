@@ -1,15 +1,9 @@
 package keys
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
-// ErrBrokenChain is returned by [Store.Events] when an event is missing, was altered or was put in
-// another place: somebody has had their hands on the store.
-var ErrBrokenChain = errors.New("the chain of key events is broken")
-
-// An Event is something that became of a key. Events are never altered; the public half lives on in them.
+// An Event is something that became of a key, or of the ring as a whole; then it names no key. Events are
+// never altered; the public half lives on in them.
 type Event struct {
 	Time      time.Time `json:"time"`
 	What      What      `json:"what"`
@@ -36,6 +30,7 @@ const (
 	KeyCompromised What = "compromised"
 	KeyHeld        What = "held"
 	KeyUnheld      What = "unheld"
+	RingAccepted   What = "ring accepted" // an operator took the ring as it was found
 )
 
 // An Order says on whose behalf something is done to the ring.
@@ -55,6 +50,9 @@ func changes(old, next Snapshot, o Order, now time.Time) []Event {
 		was[k.KID] = k
 	}
 	var events []Event
+	if !next.Accepted.Equal(old.Accepted) {
+		events = append(events, Event{Time: now, What: RingAccepted, By: o.By, Why: o.Why})
+	}
 	for _, k := range next.Keys {
 		for _, what := range becomes(was[k.KID], k) {
 			events = append(events, Event{

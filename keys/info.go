@@ -26,7 +26,7 @@ func (r *Ring) List() []Info {
 	t, infos := r.begin(v.watch, v.records), make([]Info, len(v.records))
 	for i := range t.keys {
 		k := &t.keys[i]
-		by, _ := t.blocked(k, r.stuck.Load())
+		by, _ := t.blocked(k, r.stuckBy())
 		infos[i] = Info{
 			KID: k.KID, Class: k.Class, Algorithm: k.Algorithm, State: k.state(), Held: k.Held,
 			Since: k.since(), Next: r.next(v, k), BlockedBy: by,

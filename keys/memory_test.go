@@ -3,6 +3,7 @@ package keys_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,19 +21,34 @@ type memory struct {
 	mu     sync.Mutex
 	ring   keys.Snapshot
 	events []keys.Event
+	links  [][]byte // of the events
+	used   bool     // it holds other things than a ring
 	writes int
 	broken error
 	clock  func() time.Time // its own; nil: none
+	// putBack: the ring was, so that it may not be what all the events say.
+	putBack bool
 }
 
 func (m *memory) read() keys.Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := keys.Snapshot{Version: m.ring.Version, Keys: slices.Clone(m.ring.Keys)}
+	s := m.ring
+	s.Keys, s.Used = slices.Clone(m.ring.Keys), s.Version == 0 && m.used
 	if m.clock != nil {
 		s.Now = m.clock()
 	}
 	return s
+}
+
+// linkOf returns nil if there is no nth event, counted from 1.
+func (m *memory) linkOf(n int64) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n > int64(len(m.links)) {
+		return nil
+	}
+	return m.links[n-1]
 }
 
 func (m *memory) count() int {
@@ -44,12 +60,17 @@ func (m *memory) count() int {
 func (m *memory) swap(s keys.Snapshot, events ...keys.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Version != m.ring.Version {
+	if s.Version != m.ring.Version || len(events) > 0 && s.End.Events != int64(len(m.events)) {
 		return keys.ErrConflict
 	}
 	m.broken = cmpErr(m.broken, checkRing(s.Keys), checkChange(m.ring.Keys, s.Keys))
-	m.ring = keys.Snapshot{Version: s.Version + 1, Keys: slices.Clone(s.Keys)}
-	m.events = append(m.events, events...)
+	s.Version, s.Keys, s.Now = s.Version+1, slices.Clone(s.Keys), time.Time{}
+	for _, e := range events {
+		link := sha256.Sum256(fmt.Append(s.End.Head, e))
+		s.End = keys.Mark{Events: s.End.Events + 1, Head: link[:]}
+		m.events, m.links = append(m.events, e), append(m.links, link[:])
+	}
+	m.ring = s
 	m.writes++
 	return nil
 }
@@ -61,7 +82,7 @@ func (m *memory) tell(s keys.Snapshot, events []keys.Event) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ring.Version == s.Version+1 {
+	if m.ring.Version == s.Version+1 && !m.putBack {
 		m.broken = cmpErr(m.broken, checkTold(s.Keys, m.events))
 	}
 	return nil
@@ -159,8 +180,9 @@ type door struct {
 	down bool
 	// lose makes the next swap fail before it is written, lapse after.
 	lose, lapse bool
-	// between runs once, after the next read: what other replicas do before this one writes.
-	between func()
+	// amid runs once, after the next read of the ring, and between once that of its events has followed:
+	// what other replicas do before this one writes.
+	amid, between func()
 	// onLook is called whenever this replica learns what the ring is now.
 	onLook func()
 }
@@ -171,17 +193,36 @@ func (d *door) Ring(context.Context) (keys.Snapshot, error) {
 	}
 	d.look()
 	snap := d.read()
-	if f := d.between; f != nil {
-		d.between = nil
-		f()
-	}
+	once(&d.amid)
 	return snap, nil
 }
 
-func (d *door) Events(context.Context) ([]keys.Event, error) {
+func once(f *func()) {
+	if do := *f; do != nil {
+		*f = nil
+		do()
+	}
+}
+
+func (d *door) Events(context.Context) ([]keys.Event, keys.Mark, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.events), nil
+	var end keys.Mark
+	if n := len(d.links); n > 0 {
+		end = keys.Mark{Events: int64(n), Head: d.links[n-1]}
+	}
+	return slices.Clone(d.events), end, nil
+}
+
+func (d *door) Link(_ context.Context, n int64) ([]byte, error) {
+	if d.down {
+		return nil, errDown
+	}
+	if link := d.linkOf(n); link != nil {
+		return link, nil
+	}
+	once(&d.between)
+	return nil, nil
 }
 
 func (d *door) SwapRing(_ context.Context, s keys.Snapshot, events []keys.Event) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Errors of orders. Nothing was changed.
@@ -21,10 +20,10 @@ var (
 // a ring that has been running for a while. It returns what has happened so far; the rest happens at
 // whichever replica is first to see that it is due.
 func (r *Ring) Rotate(ctx context.Context, o Order) ([]Event, error) {
-	return r.obey(ctx, o, func(keys []Record, _ time.Time) error {
-		for i := range keys {
-			if keys[i].state() == Active {
-				keys[i].Replace = true
+	return r.obey(ctx, o, func(s *Snapshot) error {
+		for i := range s.Keys {
+			if s.Keys[i].state() == Active {
+				s.Keys[i].Replace = true
 			}
 		}
 		return nil
@@ -33,8 +32,8 @@ func (r *Ring) Rotate(ctx context.Context, o Order) ([]Event, error) {
 
 // Hold keeps a key in the key set, whatever its age, until [Ring.Unhold].
 func (r *Ring) Hold(ctx context.Context, kid string, o Order) ([]Event, error) {
-	return r.obey(ctx, o, func(keys []Record, _ time.Time) error {
-		k, err := inSet(keys, kid)
+	return r.obey(ctx, o, func(s *Snapshot) error {
+		k, err := inSet(s.Keys, kid)
 		if err != nil {
 			return err
 		}
@@ -45,8 +44,8 @@ func (r *Ring) Hold(ctx context.Context, kid string, o Order) ([]Event, error) {
 
 // Unhold lets a held key go when its time has come, which may be at once.
 func (r *Ring) Unhold(ctx context.Context, kid string, o Order) ([]Event, error) {
-	return r.obey(ctx, o, func(keys []Record, _ time.Time) error {
-		k, err := inSet(keys, kid)
+	return r.obey(ctx, o, func(s *Snapshot) error {
+		k, err := inSet(s.Keys, kid)
 		if err != nil {
 			return err
 		}
@@ -59,15 +58,15 @@ func (r *Ring) Unhold(ctx context.Context, kid string, o Order) ([]Event, error)
 // sign: a ripe one if there is one, else the oldest there is, which verifiers may not know yet. Every
 // replica that reaches the store obeys within two seconds.
 func (r *Ring) Compromise(ctx context.Context, kid string, o Order) ([]Event, error) {
-	return r.obey(ctx, o, func(keys []Record, now time.Time) error {
-		k, err := inSet(keys, kid)
+	return r.obey(ctx, o, func(s *Snapshot) error {
+		k, err := inSet(s.Keys, kid)
 		if err != nil {
 			return err
 		}
 		if k.Held {
 			return fmt.Errorf("%w: %s", ErrHeld, kid)
 		}
-		k.Compromised = now
+		k.Compromised = s.Now
 		return nil
 	})
 }

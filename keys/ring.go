@@ -18,10 +18,11 @@ import (
 type Ring struct {
 	cfg   Config
 	view  atomic.Pointer[view]
-	stuck atomic.Bool // what was due last could not be done, because of the store
+	stuck atomic.Pointer[Block] // why what was due last could not be done; nil if it could
 
 	mu     sync.Mutex // for what follows: one turn at a time
 	watch  watch
+	memory Memory
 	spares []Record // made, but in no ring yet
 
 	mute atomic.Pointer[identity.Outage] // why the [Module] does not sign
@@ -32,20 +33,24 @@ const attempts = 10
 
 // Tick brings this replica and the ring up to date: it reads the ring, renews the signing leases and
 // does what is due (make keys, activate, demote, destroy, drop). It may be called at any time, as often
-// as one likes, on many replicas at once. If the store cannot be reached, the error is the store's, and
-// keys go on signing to the end of their leases. Of keys that a [Module] keeps, it tries whether they sign.
+// as one likes, on many replicas at once. If the store cannot be reached, the error is the store's; if the
+// ring is not to be believed, it is [ErrOlderRing], [ErrBrokenChain] or [ErrNoRing], and nothing is written.
+// Keys go on signing to the end of their leases then. Of keys that a [Module] keeps, it tries whether they sign.
 func (r *Ring) Tick(ctx context.Context) error {
 	return errors.Join(r.renew(ctx), r.try(ctx))
 }
 
 func (r *Ring) renew(ctx context.Context) error {
-	_, err := r.obey(ctx, Order{By: schedule}, func([]Record, time.Time) error { return nil })
+	_, err := r.obey(ctx, Order{By: schedule}, func(*Snapshot) error { return nil })
 	return err
 }
 
+// An edit changes a ring as it was read, or refuses to.
+type edit func(*Snapshot) error
+
 // obey edits the ring and does what is due then, as often as other replicas are faster. It returns what
 // has become of the keys, or would.
-func (r *Ring) obey(ctx context.Context, o Order, edit func([]Record, time.Time) error) (done []Event, err error) {
+func (r *Ring) obey(ctx context.Context, o Order, edit edit) (done []Event, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for range attempts {
@@ -57,15 +62,20 @@ func (r *Ring) obey(ctx context.Context, o Order, edit func([]Record, time.Time)
 }
 
 // turn reads the ring, and writes it if something is to be changed.
-func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time) error) ([]Event, error) {
+func (r *Ring) turn(ctx context.Context, o Order, edit edit) ([]Event, error) {
 	snap, err := r.read(ctx)
 	if err != nil {
-		r.stuck.Store(true)
+		r.note(err)
 		return nil, err
 	}
-	now := snap.Now.UTC().Round(0) // without monotonic reading: it is stored
-	edited := Snapshot{Version: snap.Version, Keys: slices.Clone(snap.Keys)}
-	if err := edit(edited.Keys, now); err != nil {
+	return r.change(ctx, snap, o, edit)
+}
+
+// change edits a ring that was read and shown, and writes it if that or what is due changes it.
+func (r *Ring) change(ctx context.Context, snap Snapshot, o Order, edit edit) ([]Event, error) {
+	edited := snap
+	edited.Keys = r.memory.recall(snap.Keys, snap.Now)
+	if err := edit(&edited); err != nil {
 		return nil, err
 	}
 	var destroyed map[string]bool
@@ -73,30 +83,50 @@ func (r *Ring) turn(ctx context.Context, o Order, edit func([]Record, time.Time)
 	if !o.DryRun {
 		destroyed, left = r.destroySpent(snap)
 	}
-	next, spares, lacking := r.plan(edited, now, destroyed)
+	next, spares, lacking := r.plan(edited, destroyed)
 	failed := errors.Join(lacking, left)
-	events := changes(snap, next, o, now)
+	events := changes(snap, next, o, snap.Now)
 	if o.DryRun {
 		return events, failed
 	}
-	if reflect.DeepEqual(next.Keys, snap.Keys) {
-		r.stuck.Store(false)
+	if reflect.DeepEqual(next.Keys, snap.Keys) && next.Accepted.Equal(snap.Accepted) {
+		r.note(nil)
 		return events, failed
 	}
 	if err := ctx.Err(); err != nil { // keys were slow to make: they are spare still
 		return nil, fmt.Errorf("write key ring: %w", err)
 	}
-	err = r.swap(ctx, next, spares, events)
-	r.stuck.Store(err != nil)
+	err := r.swap(ctx, next, spares, events)
+	r.note(err)
 	if err != nil {
 		return nil, err
 	}
 	return events, failed
 }
 
-// read reads the ring and shows it.
+// read reads the ring and shows it, if it is to be believed. What is wrong with one may only have been
+// written since it was read, so it is read twice.
 func (r *Ring) read(ctx context.Context) (Snapshot, error) {
-	asked := r.cfg.Elapsed()
+	var wrong error
+	for last, try := int64(-1), 0; try < attempts; try++ {
+		asked := r.cfg.Elapsed()
+		snap, err := r.fetch(ctx)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if wrong = r.judge(ctx, snap); wrong == nil {
+			return snap, r.show(snap, asked)
+		}
+		if !refused(wrong) || snap.Version == last {
+			break
+		}
+		last = snap.Version
+	}
+	return Snapshot{}, fmt.Errorf("read key ring: %w", wrong)
+}
+
+// fetch reads the ring as it is stored.
+func (r *Ring) fetch(ctx context.Context) (Snapshot, error) {
 	snap, err := r.cfg.Store.Ring(ctx)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("read key ring: %w", err)
@@ -104,28 +134,32 @@ func (r *Ring) read(ctx context.Context) (Snapshot, error) {
 	if snap.Now.IsZero() {
 		snap.Now = r.cfg.Now()
 	}
-	return snap, r.show(snap, asked)
+	snap.Now = snap.Now.UTC().Round(0) // without monotonic reading: it is stored
+	return snap, nil
 }
 
 // show makes the ring, as it was asked for at that elapsed time, what this replica uses.
 func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 	v := view{until: map[string]time.Duration{}}
-	if old := r.view.Load(); old != nil && old.version == snap.Version {
+	if old := r.view.Load(); old != nil && old.version == snap.Version && old.memory.Accepted.Equal(snap.Accepted) {
 		v.picture = old.picture
 	} else {
-		p, err := newPicture(snap, &r.cfg)
+		known := snap
+		known.Keys = r.memory.recall(snap.Keys, snap.Now)
+		p, err := newPicture(known, &r.cfg)
 		if err != nil {
 			return fmt.Errorf("read key ring: %w", err)
 		}
 		v.picture = p
 	}
+	r.memory = r.memory.after(snap)
 	elapsed := r.cfg.Elapsed()
 	r.watch.look(v.records, snap.Now, asked, elapsed)
 	for class, s := range v.signers {
 		_, age := r.watch.age(&s.record, elapsed)
 		v.until[class] = min(asked+r.cfg.Lease(), elapsed+r.cfg.term(&s.record)-age)
 	}
-	v.watch = r.watch
+	v.watch, v.memory = r.watch, r.memory
 	r.view.Store(&v)
 	return nil
 }
@@ -133,17 +167,18 @@ func (r *Ring) show(snap Snapshot, asked time.Duration) error {
 // plan returns the ring as it should be, and the spare keys that it does not use. Keys are made here,
 // while nobody waits for the store. If one cannot be made, that is the error, and the plan does without
 // it: those that there are still take over.
-func (r *Ring) plan(snap Snapshot, now time.Time, destroyed map[string]bool) (Snapshot, []Record, error) {
+func (r *Ring) plan(snap Snapshot, destroyed map[string]bool) (Snapshot, []Record, error) {
 	for {
 		t := r.begin(r.watch, snap.Keys)
-		t.now, t.spares, t.destroyed = now, r.spares, destroyed
+		t.now, t.spares, t.destroyed = snap.Now, r.spares, destroyed
 		t.run()
 		var err error
 		if t.lacking {
 			err = r.makeSpare()
 		}
 		if !t.lacking || err != nil {
-			return Snapshot{Version: snap.Version, Keys: t.keys}, t.spares, err
+			snap.Keys = t.keys
+			return snap, t.spares, err
 		}
 	}
 }
@@ -177,10 +212,23 @@ func (r *Ring) swap(ctx context.Context, next Snapshot, spares []Record, events 
 		return fmt.Errorf("write key ring: %w", err)
 	}
 	next.Version++
+	next.End = r.endAfter(ctx, next.End, len(events))
 	for _, e := range events {
 		r.cfg.Log.Info("signing key", "kid", e.KID, "class", e.Class, "alg", e.Algorithm, "event", e.What, "by", e.By)
 	}
 	return r.show(next, asked)
+}
+
+// endAfter is the end of the chain behind n more events; if that cannot be asked, the end of before, which the
+// chain goes through as well.
+func (r *Ring) endAfter(ctx context.Context, end Mark, n int) Mark {
+	later := Mark{Events: end.Events + int64(n)}
+	head, err := r.cfg.Store.Link(ctx, later.Events)
+	if err != nil || head == nil {
+		return end
+	}
+	later.Head = head
+	return later
 }
 
 // Run keeps the ring up to date until ctx ends, and returns nil then. It ticks once a second, and more
@@ -188,7 +236,7 @@ func (r *Ring) swap(ctx context.Context, next Snapshot, spares []Record, events 
 func (r *Ring) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.cfg.tick())
 	defer ticker.Stop()
-	failing := false
+	said := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -196,16 +244,31 @@ func (r *Ring) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		err := r.tickInTime(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case err != nil && !failing:
-			r.cfg.Log.Error("key ring is not up to date", "err", err, "ready", r.Ready() == nil)
-		case err == nil && failing:
-			r.cfg.Log.Info("key ring is up to date again")
 		}
-		failing = err != nil
+		switch say := complaint(err); {
+		case say == said:
+			continue
+		case say == "":
+			r.cfg.Log.Info("key ring is up to date again")
+			said = say
+		default:
+			r.cfg.Log.Error(say, "err", err, "ready", r.Ready() == nil)
+			said = say
+		}
 	}
+}
+
+// complaint is what the log says of a tick that failed; empty if it did not.
+func complaint(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case refused(err):
+		return "the key ring in the store is refused, the last good one signs to the end of its lease: see `chatpass keys list`"
+	}
+	return "key ring is not up to date"
 }
 
 func (r *Ring) tickInTime(ctx context.Context) error {

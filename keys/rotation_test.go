@@ -81,14 +81,15 @@ func (f *fleet) step(choices []string) {
 		r.restart()
 	case "race":
 		other := f.drawReplica()
-		r.door.between = func() {
+		when := rapid.SampledFrom([]*func(){&r.door.amid, &r.door.between}).Draw(f.rapid, "when")
+		*when = func() {
 			f.advance(part(f.rapid, f.cfg) / 100)
 			if other != r {
 				other.tick()
 			}
 		}
 		r.tick()
-		r.door.between = nil
+		*when = nil
 	case "settle":
 		f.settle()
 	case "start with a wrong clock":

@@ -16,10 +16,21 @@ type Store interface {
 	Ring(ctx context.Context) (Snapshot, error)
 	// SwapRing replaces the ring if its stored version still equals s.Version, and stores it with
 	// s.Version+1; else ErrConflict and nothing is written. In the same transaction it appends the
-	// events to the chain. Private halves are sealed at rest, each with associated data that names its kid.
+	// events to the chain, behind s.End: if there is something already, that is a conflict too.
+	// Private halves are sealed at rest, each with associated data that names its kid.
 	SwapRing(ctx context.Context, s Snapshot, events []Event) error
-	// Events returns the whole chain of events, the oldest first, or [ErrBrokenChain].
-	Events(ctx context.Context) ([]Event, error)
+	// Events returns the whole chain of events, the oldest first, and where it ends, be it beyond the end
+	// that the ring knows. With [ErrBrokenChain] it is what can be read of it.
+	Events(ctx context.Context) ([]Event, Mark, error)
+	// Link returns what links the nth event, counted from 1, to all before it; nil if there is no such
+	// event. One that cannot be read is [ErrBrokenChain].
+	Link(ctx context.Context, n int64) ([]byte, error)
+}
+
+// A Mark is a place in the chain of events: how many there are up to it, and the link of the last one.
+type Mark struct {
+	Events int64  `json:"events"`
+	Head   []byte `json:"head,omitempty"`
 }
 
 // A Snapshot is the whole ring at one version.
@@ -29,6 +40,12 @@ type Snapshot struct {
 	// Now is the time of the store's clock when the ring was read. The times of its keys are of that
 	// clock, so that no replica's own has a say. Zero: this store has none, and the replica's must do.
 	Now time.Time
+	// End is where the chain of events ends, as the ring knows it.
+	End Mark
+	// Accepted is when an operator last took the ring as it was found; see [Accept].
+	Accepted time.Time
+	// Used: there is no ring, but the store is not new.
+	Used bool
 }
 
 // A Record is one signing key as stored. Its state is not stored: it follows from the times and the clock.

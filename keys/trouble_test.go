@@ -173,7 +173,7 @@ func TestFaultyRingIsRefused(t *testing.T) {
 			cfg := newClock().config(store)
 			ring := open(t, cfg)
 			good := ring.KeySet()
-			store.ring = keys.Snapshot{Version: 2, Keys: spoil(activeFirst(store.read().Keys))}
+			store.ring.Version, store.ring.Keys = 2, spoil(activeFirst(store.read().Keys))
 			if err := ring.Tick(t.Context()); err == nil || errors.Is(err, identity.ErrRejected) {
 				t.Errorf("tick: %v", err)
 			}

@@ -18,8 +18,9 @@ type view struct {
 	*picture
 	// until is when each class stops signing, in elapsed time.
 	until map[string]time.Duration
-	// watch is what was known of the keys' ages.
-	watch watch
+	// watch is what was known of the keys' ages, and memory what of the ring's past.
+	watch  watch
+	memory Memory
 }
 
 // A picture is one version of the ring, ready for use.

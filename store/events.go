@@ -46,52 +46,85 @@ func (r ring) link(head, event []byte) []byte {
 	return r.sum("key event", string(head), string(event))
 }
 
-func (r ring) Events(ctx context.Context) ([]keys.Event, error) {
-	at, _, err := r.stored(ctx)
-	if err != nil {
+func (r ring) Link(ctx context.Context, n int64) ([]byte, error) {
+	found, ok, err := r.get(ctx, kindEvent, eventKey(n))
+	if err != nil || !ok {
 		return nil, err
 	}
-	var events []keys.Event
-	var head []byte
+	var stored keyEvent
+	if err := r.open(found, &stored); err != nil {
+		return nil, fmt.Errorf("%w: %v", keys.ErrBrokenChain, err)
+	}
+	return stored.Link, nil
+}
+
+func (r ring) Events(ctx context.Context) ([]keys.Event, keys.Mark, error) {
+	at, _, err := r.stored(ctx)
+	if err != nil {
+		return nil, keys.Mark{}, err
+	}
+	walk := chainWalk{ring: r, known: keys.Mark{Events: at.Events, Head: at.Head}}
 	next := page{kind: kindEvent, value: allEvents(), after: []byte{}, limit: pageSize}
-	for int64(len(events)) < at.Events {
+	for {
 		rows, err := r.list(ctx, "list_events", next)
 		if err != nil {
-			return nil, err
-		}
-		if len(rows) == 0 {
-			return nil, fmt.Errorf("%w: %d of %d events are there", keys.ErrBrokenChain, len(events), at.Events)
+			return nil, keys.Mark{}, err
 		}
 		for _, row := range rows {
-			event, link, err := r.event(row, head)
-			if err != nil {
-				return nil, fmt.Errorf("%w at event %d", err, len(events)+1)
-			}
-			if events, head = append(events, event), link; int64(len(events)) == at.Events {
-				break // what follows was written since
-			}
+			walk.step(row)
+		}
+		if len(rows) < pageSize {
+			break
 		}
 		next.after = rows[len(rows)-1].key
 	}
-	if !bytes.Equal(head, at.Head) {
-		return nil, fmt.Errorf("%w at its end", keys.ErrBrokenChain)
+	if walk.end.Events < walk.known.Events {
+		walk.fault("it ends with event %d of %d", walk.end.Events, walk.known.Events)
+		walk.end = walk.known
 	}
-	return events, nil
+	return walk.events, walk.end, walk.broken
 }
 
-// event reads one event, and checks that it follows the one with that link.
-func (r ring) event(row record, head []byte) (keys.Event, []byte, error) {
+// A chainWalk goes along the chain of events, and past what is broken in it.
+type chainWalk struct {
+	ring
+	known  keys.Mark // the end that the ring knows
+	events []keys.Event
+	end    keys.Mark // so far
+	broken error     // the first fault
+}
+
+func (w *chainWalk) step(row record) {
+	follows := bytes.Equal(row.key, eventKey(w.end.Events+1))
+	if !follows {
+		w.fault("event %d is missing", w.end.Events+1)
+	}
 	var stored keyEvent
-	if err := r.open(row, &stored); err != nil {
-		return keys.Event{}, nil, fmt.Errorf("%w: %v", keys.ErrBrokenChain, err)
+	if err := w.open(row, &stored); err != nil {
+		w.fault("event %d: %v", w.end.Events+1, err)
+		if follows {
+			w.end.Events++
+		}
+		return
 	}
-	link := r.link(head, stored.Event)
-	if !bytes.Equal(link, stored.Link) {
-		return keys.Event{}, nil, keys.ErrBrokenChain
+	n := int64(binary.BigEndian.Uint64(row.key)) // what opens is ours, in the place where we put it
+	if !bytes.Equal(stored.Link, w.link(w.end.Head, stored.Event)) {
+		w.fault("event %d does not follow the one before", n)
 	}
+	if n == w.known.Events && !bytes.Equal(stored.Link, w.known.Head) {
+		w.fault("event %d is not the one that the ring ends with", n)
+	}
+	w.end = keys.Mark{Events: n, Head: stored.Link}
 	var event keys.Event
 	if err := json.Unmarshal(stored.Event, &event); err != nil {
-		return keys.Event{}, nil, outage("decode key event", err)
+		w.fault("event %d: %v", n, err)
+		return
 	}
-	return event, link, nil
+	w.events = append(w.events, event)
+}
+
+func (w *chainWalk) fault(format string, args ...any) {
+	if w.broken == nil {
+		w.broken = fmt.Errorf("%w: "+format, append([]any{keys.ErrBrokenChain}, args...)...)
+	}
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"chatpass/keys"
+	"chatpass/store"
 )
 
 func TestTheChainOfKeyEventsShowsEveryHandInIt(t *testing.T) {
@@ -24,16 +26,61 @@ func TestTheChainOfKeyEventsShowsEveryHandInIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "chatpass.db")
 			s := openStore(t, config(t, path))
-			for version := range int64(3) {
-				must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{Version: version}, []keys.Event{event(2 * version), event(2*version + 1)}))
+			for n := range int64(3) {
+				at, err := s.Keys().Ring(t.Context())
+				must(t, err)
+				must(t, s.Keys().SwapRing(t.Context(), at, []keys.Event{event(2 * n), event(2*n + 1)}))
 			}
-			_, err := s.Keys().Events(t.Context())
+			_, _, err := s.Keys().Events(t.Context())
 			must(t, err)
 			meddleWith(t, rawDB(t, path), meddle)
-			if _, err := s.Keys().Events(t.Context()); !errors.Is(err, keys.ErrBrokenChain) {
+			if _, _, err := s.Keys().Events(t.Context()); !errors.Is(err, keys.ErrBrokenChain) {
 				t.Errorf("got %v, want %v", err, keys.ErrBrokenChain)
 			}
+			mendable(t, s)
 		})
+	}
+}
+
+// mendable wants that the ring can go on behind what there is of its events, however broken.
+func mendable(t *testing.T, s *store.Store) {
+	t.Helper()
+	at, err := s.Keys().Ring(t.Context())
+	must(t, err)
+	_, at.End, err = s.Keys().Events(t.Context())
+	if !errors.Is(err, keys.ErrBrokenChain) || at.End.Events != 6 {
+		t.Errorf("the events end with %d, %v, want 6", at.End.Events, err)
+	}
+	must(t, s.Keys().SwapRing(t.Context(), at, []keys.Event{event(7)}))
+	at, err = s.Keys().Ring(t.Context())
+	must(t, err)
+	link, err := s.Keys().Link(t.Context(), 7)
+	if err != nil || !bytes.Equal(link, at.End.Head) || at.End.Events != 7 {
+		t.Errorf("event 7 has link %x, %v; the ring ends with %d and %x", link, err, at.End.Events, at.End.Head)
+	}
+}
+
+// A ring that was put back alone is behind its events, which tell of what it does not know.
+func TestEventsBeyondTheRingAreRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chatpass.db")
+	s := openStore(t, config(t, path))
+	must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{event(1)}))
+	db := rawDB(t, path)
+	_, err := db.Exec("CREATE TABLE kept AS SELECT version, value FROM records WHERE kind = 'ring'")
+	must(t, err)
+	at, err := s.Keys().Ring(t.Context())
+	must(t, err)
+	must(t, s.Keys().SwapRing(t.Context(), at, []keys.Event{event(2), event(3)}))
+	meddleWith(t, db, "UPDATE records SET (version, value) = (SELECT * FROM kept) WHERE kind = 'ring'")
+	at, err = s.Keys().Ring(t.Context())
+	must(t, err)
+	events, end, err := s.Keys().Events(t.Context())
+	if at.End.Events != 1 || err != nil || len(events) != 3 || end.Events != 3 {
+		t.Errorf("the ring ends with event %d; %d events end with %d, %v", at.End.Events, len(events), end.Events, err)
+	}
+	meddleWith(t, db, "UPDATE records SET value = x'00' WHERE kind = 'key-event'")
+	if _, err := s.Keys().Link(t.Context(), 2); !errors.Is(err, keys.ErrBrokenChain) {
+		t.Errorf("an event that cannot be opened: %v", err)
 	}
 }
 
@@ -48,4 +95,28 @@ func meddleWith(t *testing.T, db *sql.DB, statement string) {
 
 func event(n int64) keys.Event {
 	return keys.Event{Time: time.Unix(n, 0).UTC(), What: keys.KeyPublished, KID: fmt.Sprint(n), By: "schedule"}
+}
+
+// A store with anything in it but a ring says so; one that was only made is new.
+func TestAStoreInUseIsNotNew(t *testing.T) {
+	eachEngine(t, func(t *testing.T, fresh func(testing.TB) store.Config) {
+		s := openStore(t, fresh(t))
+		wantUsed(t, s, false)
+		_, err := s.Exchange().Salt(t.Context(), "support", []byte("salt"))
+		must(t, err)
+		wantUsed(t, s, true)
+		must(t, s.Keys().SwapRing(t.Context(), keys.Snapshot{}, nil))
+		wantUsed(t, s, false) // it has a ring
+
+		s = openStore(t, fresh(t))
+		must(t, s.Sessions().PutOnce(t.Context(), "logout", "jti", time.Now().Add(time.Hour)))
+		wantUsed(t, s, true)
+	})
+}
+
+func wantUsed(t *testing.T, s *store.Store, want bool) {
+	t.Helper()
+	if at, err := s.Keys().Ring(t.Context()); err != nil || at.Used != want {
+		t.Errorf("used: %v, %v, want %v", at.Used, err, want)
+	}
 }

@@ -256,7 +256,7 @@ func TestNoWriterLosesToReseal(t *testing.T) {
 		if err != nil || ring.Version != 1+2*each {
 			t.Errorf("ring at version %d, %v, want %d", ring.Version, err, 1+2*each)
 		}
-		if events, err := ahead.Keys().Events(t.Context()); err != nil || len(events) != 2*each {
+		if events, _, err := ahead.Keys().Events(t.Context()); err != nil || len(events) != 2*each {
 			t.Errorf("%d events, %v, want %d", len(events), err, 2*each)
 		}
 	})
@@ -373,7 +373,7 @@ func contents(t testing.TB, s *store.Store) map[string]any {
 	ring, err := s.Keys().Ring(t.Context())
 	ring.Now = time.Time{} // when it was read is no part of it
 	add("ring", ring, err)
-	events, err := s.Keys().Events(t.Context())
+	events, _, err := s.Keys().Events(t.Context())
 	add("events", events, err)
 	salt, err := s.Exchange().Salt(t.Context(), "support", []byte("another"))
 	add("salt", string(salt), err)

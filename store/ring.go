@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"time"
 
 	"chatpass/keys"
 )
@@ -25,6 +26,8 @@ type storedRing struct {
 	// nobody would miss what was cut off at its end.
 	Events int64  `json:"events"`
 	Head   []byte `json:"head,omitempty"`
+	// Accepted is when an operator last took the ring as it was found.
+	Accepted time.Time `json:"accepted,omitzero"`
 }
 
 func ringKey() []byte { return []byte("1") }
@@ -38,11 +41,14 @@ func (r ring) Ring(ctx context.Context) (keys.Snapshot, error) {
 	if err != nil {
 		return keys.Snapshot{}, err
 	}
-	all, err := r.openKeys(at.Keys)
-	if err != nil {
+	snap := keys.Snapshot{Version: version, Now: now, End: keys.Mark{Events: at.Events, Head: at.Head}, Accepted: at.Accepted}
+	if snap.Keys, err = r.openKeys(at.Keys); err != nil {
 		return keys.Snapshot{}, err
 	}
-	return keys.Snapshot{Version: version, Keys: all, Now: now}, nil
+	if version == 0 {
+		snap.Used, err = r.used(ctx)
+	}
+	return snap, err
 }
 
 // stored returns the ring as stored, at version 0 if there is none.
@@ -59,6 +65,12 @@ func (r ring) stored(ctx context.Context) (at storedRing, version int64, err err
 		return storedRing{}, 0, outage("decode ring", err)
 	}
 	return at, found.version, nil
+}
+
+// used says whether there is anything besides the canary: then the store is not new.
+func (s *Store) used(ctx context.Context) (bool, error) {
+	_, ok, err := s.firstBehind(ctx, record{kind: kindCanary, key: canaryKey()}) // the first kind by name
+	return ok, err
 }
 
 func decodeRing(plain []byte) (at storedRing, err error) {
@@ -87,16 +99,18 @@ func (r ring) renewKeys(plain []byte) ([]byte, error) {
 }
 
 func (r ring) SwapRing(ctx context.Context, s keys.Snapshot, events []keys.Event) error {
-	at, version, err := r.stored(ctx)
+	_, version, err := r.stored(ctx) // what cannot be opened is not written over either
 	if err != nil {
 		return err
 	}
 	if version != s.Version {
 		return keys.ErrConflict
 	}
-	if at.Keys, err = r.sealKeys(s.Keys); err != nil {
+	sealed, err := r.sealKeys(s.Keys)
+	if err != nil {
 		return err
 	}
+	at := storedRing{Keys: sealed, Events: s.End.Events, Head: s.End.Head, Accepted: s.Accepted}
 	entries, err := r.chain(&at, events)
 	if err != nil {
 		return err

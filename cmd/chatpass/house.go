@@ -64,7 +64,7 @@ func newHouse(p plans, how service) (*house, error) {
 	}
 	return &house{
 		plans: p, log: how.log, told: how.told, metrics: admin.NewMetrics(), sealer: sealer,
-		snapshot: snapshot{path: p.cfg.Keys.Snapshot, issuer: p.cfg.Issuer, sealer: sealer},
+		snapshot: snapshotOf(p.cfg, sealer),
 	}, nil
 }
 
@@ -80,9 +80,9 @@ func (h *house) open(ctx context.Context) (err error) {
 	if err := h.openModule(p.cfg.Keys); err != nil {
 		return errors.Join(fmt.Errorf("keys.pkcs11: %w", err), h.close())
 	}
-	p.keys.Store, p.keys.Module, p.keys.Log = h.store.Keys(), h.module.Module, h.log
+	p.keys.Store, p.keys.Module, p.keys.Log, p.keys.Memory = h.store.Keys(), h.module.Module, h.log, h.remember()
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
-		return errors.Join(fmt.Errorf("open key ring: %w", err), h.close())
+		return errors.Join(fmt.Errorf("open key ring: %w", explainRing(err)), h.close())
 	}
 	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: h.sealer, Now: time.Now, NewID: rand.Text})
 	if err != nil {
@@ -99,6 +99,15 @@ func (h *house) open(ctx context.Context) (err error) {
 	h.watch()
 	h.opened.Store(true)
 	return nil
+}
+
+// remember returns what the snapshot knows of the ring's past. One that is not ours knows nothing.
+func (h *house) remember() keys.Memory {
+	memory, err := h.snapshot.memory()
+	if err != nil {
+		h.log.Error("the key set snapshot is not used: nobody notices if the key ring was put back", "err", err)
+	}
+	return memory
 }
 
 // furnish builds a new front over the rooms that stay, and puts it in place of the old one.
@@ -269,7 +278,7 @@ func (h *house) live(ctx context.Context) error {
 		work.Go(func() { h.keepRunning(ctx, name, run) })
 	}
 	if h.snapshot.path != "" {
-		work.Go(func() { h.snapshot.keep(ctx, h.ring.KeySet, h.log) })
+		work.Go(func() { h.snapshot.keep(ctx, h.ring.Memento, h.log) })
 	}
 	work.Wait()
 	return h.close()

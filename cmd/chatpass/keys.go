@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/user"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +21,7 @@ func keysCommand(to streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "keys", Short: "List the signing keys, rotate, hold or give up one",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("say what to do: chatpass keys list|rotate|hold KID|unhold KID|compromise KID")}
+			return usageError{errors.New("say what to do: chatpass keys list|rotate|hold KID|unhold KID|compromise KID|accept")}
 		},
 	}
 	cmd.AddCommand(
@@ -30,79 +29,9 @@ func keysCommand(to streams) *cobra.Command {
 		orderCommand(to, "rotate", "Let other keys sign as soon as they are ripe", (*vault).rotate),
 		orderCommand(to, "hold KID", "Keep a key in the key set whatever its age", (*vault).hold),
 		orderCommand(to, "unhold KID", "Let a held key go when its time has come", (*vault).unhold),
-		compromiseCommand(to))
+		compromiseCommand(to),
+		acceptCommand(to))
 	return cmd
-}
-
-// A vault is the key ring of a running service, opened as another replica of it.
-type vault struct {
-	*keys.Ring
-	store  keys.Store
-	config keys.Config
-}
-
-// withVault opens the store that the configuration names, and closes it after use.
-func withVault(ctx context.Context, flag string, use func(*vault) error) error {
-	p, err := readPlans(flag)
-	if err != nil {
-		return err
-	}
-	st, err := joinStore(ctx, flag)
-	if err != nil {
-		return err
-	}
-	defer st.Close() //nolint:errcheck // everything was written before
-	m, err := openModule(p.cfg.Keys.PKCS11)
-	if err != nil {
-		return fmt.Errorf("keys.pkcs11: %w", err)
-	}
-	defer m.close() //nolint:errcheck // as above
-	p.keys.Store, p.keys.Module = st.Keys(), m.Module
-	ring, err := keys.Open(ctx, p.keys)
-	if err != nil {
-		return fmt.Errorf("open key ring: %w", err)
-	}
-	return errors.Join(use(&vault{ring, p.keys.Store, p.keys}), ring.Close())
-}
-
-func keysListCommand(to streams) *cobra.Command {
-	var path string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "list -c FILE", Short: "List the signing keys, what comes next, and what stands against it", Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withVault(cmd.Context(), path, func(v *vault) error {
-				events, chain := v.store.Events(cmd.Context())
-				if chain != nil && !errors.Is(chain, keys.ErrBrokenChain) {
-					return chain
-				}
-				var err error
-				if asJSON {
-					err = printJSON(to.out, v.List())
-				} else {
-					err = printKeys(to.out, v.List(), len(events), chain == nil)
-				}
-				return errors.Join(err, chain)
-			})
-		},
-	}
-	configFlag(cmd, &path)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
-	return cmd
-}
-
-func printKeys(w io.Writer, all []keys.Info, events int, sound bool) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KID\tCLASS\tALG\tSTATE\tSINCE\tNEXT CHANGE\tHELD\tBLOCKED BY")
-	for _, k := range all {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			k.KID, k.Class, k.Algorithm, k.State, shown(k.Since), shown(k.Next), yes(k.Held), k.BlockedBy)
-	}
-	if err := table.Flush(); err != nil || !sound {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%d key events, the chain is whole\n", events)
-	return err
 }
 
 // An order is a change of the ring that an operator asks for.
@@ -131,7 +60,7 @@ func orderCommand(to streams, use, short string, do order) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use + " -c FILE", Short: short, Args: oneKey(use),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withVault(cmd.Context(), path, func(v *vault) error {
+			return withVault(cmd.Context(), path, to.err, func(v *vault) error {
 				kid, o := slices.Concat(args, []string{""})[0], keys.Order{By: operator(), Why: why}
 				if err := v.foretell(cmd.Context(), to.err, kid, o, do); err != nil {
 					return err
@@ -163,7 +92,7 @@ func compromiseCommand(to streams) *cobra.Command {
 			return usageError{fmt.Errorf("--yes names %q and not %q", yes, args[0])}
 		}
 		path := cmd.Flag("config").Value.String()
-		return withVault(cmd.Context(), path, func(v *vault) error {
+		return withVault(cmd.Context(), path, to.err, func(v *vault) error {
 			o := keys.Order{By: operator()}
 			if err := v.foretell(cmd.Context(), to.out, args[0], o, (*vault).compromise); err != nil {
 				return err
@@ -261,16 +190,6 @@ func (v *vault) ripens(class string) string {
 		}
 	}
 	return "there is none yet"
-}
-
-func explainOrder(err error) error {
-	switch {
-	case errors.Is(err, keys.ErrUnknownKey):
-		return fmt.Errorf("%w: `chatpass keys list` shows those there are", err)
-	case errors.Is(err, keys.ErrHeld):
-		return fmt.Errorf("%w: `chatpass keys unhold` it first; or name it in keys.denied of the configuration, which beats everything", err)
-	}
-	return err
 }
 
 func printEvents(w io.Writer, events []keys.Event, asJSON bool) error {

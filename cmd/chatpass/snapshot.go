@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"chatpass/config"
 	"chatpass/keys"
 	"chatpass/seal"
 )
@@ -28,12 +30,17 @@ var (
 	errForeign = errors.New("it was altered, or written under another master key or issuer URL")
 )
 
-// A snapshot is a local file with a copy of the key set, for a start while the store cannot be reached. It
-// is sealed, so that nobody but us can say which keys are ours.
+// A snapshot is a local file with a copy of the key set, for a start while the store cannot be reached, and
+// with what is known of the ring's past, to notice at a start that the ring was put back. It is sealed, so
+// that nobody but us can say which keys are ours.
 type snapshot struct {
 	path   string
 	issuer string
 	sealer *seal.Sealer
+}
+
+func snapshotOf(cfg *config.Config, sealer *seal.Sealer) snapshot {
+	return snapshot{path: cfg.Keys.Snapshot, issuer: cfg.Issuer, sealer: sealer}
 }
 
 // place is the associated data: what the file is, and whose.
@@ -42,20 +49,43 @@ func (s snapshot) place() []byte { return []byte("key set snapshot\x00" + s.issu
 // read returns the key set of the file without the denied keys. It is an error too if no key of it is of
 // use at now.
 func (s snapshot) read(denied []string, now time.Time) (*keys.Remembered, error) {
+	set, err := s.remember(denied)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := set.KeySet(now); !ok {
+		return nil, fmt.Errorf("open key set snapshot %s: every key in it is denied, given up or past its end", s.path)
+	}
+	return set, nil
+}
+
+// memory returns what the file knows of the ring's past: nothing, if there is none.
+func (s snapshot) memory() (keys.Memory, error) {
+	if s.path == "" {
+		return keys.Memory{}, nil
+	}
+	set, err := s.remember(nil)
+	if missing(err) {
+		return keys.Memory{}, nil
+	}
+	if err != nil {
+		return keys.Memory{}, err
+	}
+	return set.Memory(), nil
+}
+
+func (s snapshot) remember(denied []string) (*keys.Remembered, error) {
 	sealed, err := readBounded(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("read key set snapshot %s: %w", s.path, err)
 	}
-	body, err := s.sealer.Open(sealed, s.place())
+	memento, err := s.sealer.Open(sealed, s.place())
 	if err != nil {
 		return nil, fmt.Errorf("open key set snapshot %s: %w", s.path, errForeign)
 	}
-	set, err := keys.Remember(body, denied)
+	set, err := keys.Remember(memento, denied)
 	if err != nil {
 		return nil, fmt.Errorf("open key set snapshot %s: %w", s.path, err)
-	}
-	if _, ok := set.KeySet(now); !ok {
-		return nil, fmt.Errorf("open key set snapshot %s: every key in it is denied or past its end", s.path)
 	}
 	return set, nil
 }
@@ -81,8 +111,8 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // write replaces the file: whoever reads it, even after a loss of power, finds the old set or the new one.
-func (s snapshot) write(body []byte) error {
-	sealed, err := s.sealer.Seal(body, s.place())
+func (s snapshot) write(memento []byte) error {
+	sealed, err := s.sealer.Seal(memento, s.place())
 	if err == nil {
 		err = replaceFile(s.path, sealed)
 	}
@@ -119,18 +149,21 @@ func syncFolder(dir string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// keep writes the key set now and after each change, until ctx ends. No request waits for it, and a set
+// keep writes the memento now and after each change, until ctx ends. No request waits for it, and a key set
 // that cannot be written is served all the same.
-func (s snapshot) keep(ctx context.Context, set func() keys.KeySet, log *slog.Logger) {
-	written, failing := "", false
+func (s snapshot) keep(ctx context.Context, memento func() ([]byte, error), log *slog.Logger) {
+	var written []byte
+	failing := false
 	for ; ctx.Err() == nil; pause(ctx, snapshotEvery) {
-		now := set()
-		if now.ETag == written {
+		now, err := memento()
+		if err == nil && bytes.Equal(now, written) {
 			continue
 		}
-		err := s.write(now.Body)
 		if err == nil {
-			written = now.ETag
+			err = s.write(now)
+		}
+		if err == nil {
+			written = now
 		} else if !failing {
 			log.Error("key set snapshot is not up to date: let the user that chatpass runs as write to its directory", "err", err)
 		}

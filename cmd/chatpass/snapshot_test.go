@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"chatpass/keys"
 	"chatpass/seal"
 )
 
@@ -180,9 +179,9 @@ func TestTheSnapshotFollowsTheKeySet(t *testing.T) {
 	dir := filepath.Dir(s.path)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		var set atomic.Pointer[keys.KeySet]
-		set.Store(&keys.KeySet{Body: []byte(someSet), ETag: "1"})
-		go s.keep(ctx, func() keys.KeySet { return *set.Load() }, slog.New(slog.NewTextHandler(log, nil)))
+		var set atomic.Value
+		set.Store(someSet)
+		go s.keep(ctx, func() ([]byte, error) { return []byte(set.Load().(string)), nil }, slog.New(slog.NewTextHandler(log, nil)))
 		synctest.Wait()
 		s.holds(t, someSet)
 		remove(t, s.path)
@@ -191,7 +190,7 @@ func TestTheSnapshotFollowsTheKeySet(t *testing.T) {
 			t.Errorf("written again without a change: %v", err)
 		}
 		remove(t, dir)
-		set.Store(&keys.KeySet{Body: []byte(otherSet), ETag: "2"})
+		set.Store(otherSet)
 		time.Sleep(3 * snapshotEvery)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ func Keys(t *testing.T, open Opener[keys.Store]) {
 		"a destroyed private half does not return": destroyedKeysAreGone,
 		"events are a chain":                       eventsAreAChain,
 		"a lost swap leaves no event":              lostSwapsLeaveNoEvent,
+		"that a ring was accepted is kept":         acceptanceIsKept,
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
@@ -128,8 +129,11 @@ func eventsAreAChain(t *testing.T, opened Opened[keys.Store], clock *Clock) {
 	for version := range int64(130) { // more than one page
 		fresh := []keys.Event{anEvent(2*version, clock.Now()), anEvent(2*version+1, clock.Now())}
 		door := opened.Doors[int(version)%len(opened.Doors)]
-		wantErr(t, door.SwapRing(t.Context(), keys.Snapshot{Version: version}, fresh), nil)
+		at, err := door.Ring(t.Context())
+		wantErr(t, err, nil)
+		wantErr(t, door.SwapRing(t.Context(), at, fresh), nil)
 		all = append(all, fresh...)
+		wantLinked(t, door, 2*version+2)
 	}
 	clock.Advance(50 * 365 * 24 * time.Hour)
 	wantErr(t, opened.Sweep(t.Context()), nil)
@@ -142,12 +146,43 @@ func lostSwapsLeaveNoEvent(t *testing.T, opened Opened[keys.Store], clock *Clock
 	one, lost := anEvent(1, clock.Now()), anEvent(2, clock.Now())
 	wantErr(t, opened.Doors[0].SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{one}), nil)
 	wantErr(t, opened.Doors[0].SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{lost}), keys.ErrConflict)
+	wantErr(t, opened.Doors[0].SwapRing(t.Context(), keys.Snapshot{Version: 1}, []keys.Event{lost}), keys.ErrConflict) // its place is taken
 	for version := int64(1); version < 5; version++ {
+		at, err := opened.Doors[0].Ring(t.Context())
+		wantErr(t, err, nil)
 		oneWinner(t, race(func(racer int) error {
-			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), keys.Snapshot{Version: version}, []keys.Event{anEvent(version, clock.Now())})
+			return opened.Doors[racer%len(opened.Doors)].SwapRing(t.Context(), at, []keys.Event{anEvent(version, clock.Now())})
 		}), keys.ErrConflict)
 	}
 	wantEvents(t, opened.Doors[0], one, anEvent(1, clock.Now()), anEvent(2, clock.Now()), anEvent(3, clock.Now()), anEvent(4, clock.Now()))
+}
+
+// wantLinked wants n events, the last of which is the end that the ring knows.
+func wantLinked(t *testing.T, store keys.Store, n int64) {
+	t.Helper()
+	at, err := store.Ring(t.Context())
+	wantErr(t, err, nil)
+	link, err := store.Link(t.Context(), n)
+	wantErr(t, err, nil)
+	if at.End.Events != n || link == nil || !bytes.Equal(link, at.End.Head) {
+		t.Errorf("the ring ends with event %d and link %x, want %d and %x", at.End.Events, at.End.Head, n, link)
+	}
+	if beyond, err := store.Link(t.Context(), n+1); beyond != nil || err != nil {
+		t.Errorf("event %d: link %x, %v", n+1, beyond, err)
+	}
+}
+
+// acceptanceIsKept wants a ring that was accepted to stay so, and go on where the swap says.
+func acceptanceIsKept(t *testing.T, opened Opened[keys.Store], clock *Clock) {
+	store, when := opened.Doors[0], clock.Now().UTC()
+	wantErr(t, store.SwapRing(t.Context(), keys.Snapshot{}, []keys.Event{anEvent(1, when), anEvent(2, when)}), nil)
+	_, end, err := store.Events(t.Context())
+	wantErr(t, err, nil)
+	wantErr(t, store.SwapRing(t.Context(), keys.Snapshot{Version: 1, End: end, Accepted: when}, []keys.Event{anEvent(3, when)}), nil)
+	wantLinked(t, store, 3)
+	if at, err := opened.Doors[1].Ring(t.Context()); err != nil || !at.Accepted.Equal(when) {
+		t.Errorf("accepted at %v, %v, want %v", at.Accepted, err, when)
+	}
 }
 
 func anEvent(n int64, now time.Time) keys.Event {
@@ -159,7 +194,7 @@ func anEvent(n int64, now time.Time) keys.Event {
 
 func wantEvents(t *testing.T, store keys.Store, want ...keys.Event) {
 	t.Helper()
-	got, err := store.Events(t.Context())
+	got, _, err := store.Events(t.Context())
 	if err != nil {
 		t.Errorf("read events: %v", err)
 		return

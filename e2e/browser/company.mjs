@@ -8,21 +8,22 @@ import { audience, open as openShop } from './shop.mjs';
 const secret = 'chatpass-secret-at-the-issuer-0123456789';
 
 // company is everything running, and a browser on the shop's page at path; contexts live for lifetime. With
-// proxied, browsers know the service as a path on the shop's own origin alone.
-export async function company(t, { path = '/', lifetime = '20s', proxied = false } = {}) {
+// proxied, browsers know the service as a path on the shop's own origin alone. With partners, people may also
+// sign in with a second identity provider.
+export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false } = {}) {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
   const url = proxied ? `${urlOf(shopAddress)}/chat-auth` : urlOf(listen);
-  const issuer = await startIssuer({
-    port: Number(issuerAddress.split(':')[1]),
-    groups: { alice: ['gold'] },
-    clients: [{
-      client_id: 'chatpass', client_secret: secret,
-      redirect_uris: [`${url}/v1/login/callback/corp`],
-      post_logout_redirect_uris: [`${url}/v1/logout/callback`],
-      backchannel_logout_uri: `${url}/v1/backchannel-logout/corp`, backchannel_logout_session_required: true,
-    }],
+  const clientOf = (name) => ({
+    client_id: 'chatpass', client_secret: secret,
+    redirect_uris: [`${url}/v1/login/callback/${name}`],
+    post_logout_redirect_uris: [`${url}/v1/logout/callback`],
+    backchannel_logout_uri: `${url}/v1/backchannel-logout/${name}`, backchannel_logout_session_required: true,
   });
+  const site = { client_id: 'shop-web', client_secret: secret, redirect_uris: [`${urlOf(shopAddress)}/signed-in`] };
+  const issuer = await startIssuer({ port: Number(issuerAddress.split(':')[1]), groups: { alice: ['gold'] }, clients: [clientOf('corp'), site] });
   t.after(() => issuer.stop());
+  const second = partners && (await startIssuer({ clients: [clientOf('partners')] }));
+  if (second) t.after(() => second.stop());
   const service = await serve(t, listen, { CORP_SECRET: secret }, `
 dangerously_short_lifetimes: true
 trusted_proxies: [127.0.0.1/32]
@@ -32,10 +33,12 @@ issuers:
     client_id: chatpass
     client_secret: env:CORP_SECRET
     scopes: [openid, profile, email]
+    label: Example Corp${second ? `
+  partners: {issuer: ${second.issuer}, client_id: chatpass, client_secret: env:CORP_SECRET, scopes: [openid, profile, email]}` : ''}
 apps:
   support:
     audience: [${audience}]
-    issuers: [corp]
+    issuers: [corp${second ? ', partners' : ''}]
     origins: [${urlOf(shopAddress)}]
     return_to: [${urlOf(shopAddress)}/]
     admit: has(claims.email)
@@ -43,7 +46,7 @@ apps:
     scopes: [chat:read]
     context_lifetime: ${lifetime}
     clients:
-      support-web: {type: browser}
+      support-web: {type: browser, accepts: {corp: [shop-web]}}
 `, url);
   const shop = await openShop(t, shopAddress, url, proxied && listen);
   const browser = await launch(t);

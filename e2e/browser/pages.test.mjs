@@ -18,17 +18,26 @@ test('the pages of the service', { timeout: 240_000 }, async (t) => {
   const url = urlOf(listen);
   await serve(t, listen, { CORP_SECRET: 'a-secret-of-the-issuer-0123456789abcdef' }, `
 issuers:
-  corp: {issuer: ${urlOf(nobody)}, client_id: chatpass, client_secret: env:CORP_SECRET, frontchannel_logout: true}
+  corp: {issuer: ${urlOf(nobody)}, client_id: chatpass, client_secret: env:CORP_SECRET, frontchannel_logout: true, label: Example Company}
+  plant: {issuer: ${urlOf(nobody)}/plant, client_id: chatpass, client_secret: env:CORP_SECRET, label: Plants & Warehouses}
 apps:
   support:
     audience: [https://api.example.com]
     issuers: [corp]
     origins: [http://localhost:1]
     clients: {support-web: {type: browser}}
+  desk:
+    audience: [https://api.example.com]
+    issuers: [corp, plant]
+    origins: [http://localhost:1]
+    clients: {desk-web: {type: browser}}
 `);
   const start = new URLSearchParams({ client_id: 'support-web', txn: 'a'.repeat(22), challenge: 'c'.repeat(43), mode: 'popup', page_origin: 'http://localhost:1' });
+  const choose = new URLSearchParams(start);
+  choose.set('client_id', 'desk-web');
   const frame = new URLSearchParams({ iss: urlOf(nobody), sid: 'nobody' });
   const pages = {
+    chooser: { path: `/v1/login/start?${choose}`, status: 200 },
     'signed-out': { path: '/v1/logout/callback', status: 200 },
     'sign-out-failed': { path: '/v1/logout/start?l=old', status: 410 },
     expired: { path: '/v1/login/callback/corp?code=c&state=s', status: 410 },

@@ -60,13 +60,13 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Add a page's exact origin to the app's `origins`. What is no page has no origin: use a client of type `native` for an app, one of type `backend` for a server.",
 	},
 	identity.ClientUnknown: {
-		Check: "client", Meaning: "No client of this `client_id` is in the configuration.",
+		Check: "client", Meaning: "No client of this `client_id` is in the configuration, and no credential came with it. With one, or at introspection, it would be CP-107.",
 		Usual:  "A typing error, or the configuration of another environment.",
 		likely: "Nothing is registered for {measured}: a typing error, or the configuration of another environment.",
 		Remedy: "Compare `client_id` with the names under `apps.*.clients`.",
 	},
 	identity.ClientAuthentication: {
-		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Unknown clients hear the same.",
+		Check: "client authentication", Meaning: "The client's credential is missing or wrong, or such a client may not show one. Who shows one hears the same after the same work, whether a client of that name exists or not; a confidential client that shows none hears it too.",
 		Usual:  "A rotated secret; a secret that was not form-encoded inside HTTP Basic (RFC 6749 §2.3.1); an assertion that was sent twice, or whose `aud` is not our issuer URL.",
 		likely: "The client came with {measured}, where {required} is needed.",
 		Remedy: "The ladder says what was wrong, and the answer never does. Compare that with the client's `auth`, `secret` or `jwks`, and `client_id` with the names under `apps.*.clients` and `apps.*.verifiers`.",

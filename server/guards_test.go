@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -149,5 +150,72 @@ func TestSignOutDropsOnlyItsOwnAppsSignIns(t *testing.T) {
 	}
 	if res := b.back(other); res.StatusCode != http.StatusOK {
 		t.Errorf("a sign-in to another app: %s", res.Status)
+	}
+}
+
+// A bare name without a credential is answered as the contract has it: CP-106 if nobody has it, CP-107 if
+// its client must prove itself. Introspection, where everybody must, tells no name from another.
+func TestBareNamesAreToldApartWhereTheyMustBe(t *testing.T) {
+	h := newHouse(t)
+	form := func(path, client string) *http.Request {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(asksFor(h, client).Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return r
+	}
+	asked := func(path, client string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, path+"?client_id="+client, nil)
+		r.Header.Set("Origin", page)
+		r.Header.Set("X-Chatpass-Client", "web/0")
+		return r
+	}
+	for path, c := range map[string]struct {
+		ask     func(path, client string) *http.Request
+		unknown identity.Code
+	}{
+		"/oauth2/token":      {form, identity.ClientUnknown},
+		"/oauth2/revoke":     {form, identity.ClientUnknown},
+		"/oauth2/introspect": {form, identity.ClientAuthentication},
+		"/v1/session":        {asked, identity.ClientUnknown},
+	} {
+		for client, want := range map[string]identity.Code{
+			"nobody": c.unknown, "back": identity.ClientAuthentication, "signer": identity.ClientAuthentication, "orders-api": identity.ClientAuthentication,
+		} {
+			res := h.send(t, c.ask(path, client))
+			wantCode(t, res, http.StatusUnauthorized, want)
+			if res.data["error"] != "invalid_client" || strings.Contains(string(res.body), client) || res.Header.Get("WWW-Authenticate") != "" {
+				t.Errorf("%s, %s: %s", path, client, res.body)
+			}
+		}
+	}
+}
+
+// Whoever shows a credential hears the same at every endpoint, whatever the name.
+func TestCredentialsOfNobodyAreAsWrongAsAnyones(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"} {
+		heard := map[string][]string{}
+		for _, client := range []string{"nobody", "back", "signer", "orders-api", "web"} {
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(asksFor(h, "").Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.SetBasicAuth(client, "guessed")
+			res := h.send(t, r)
+			wantCode(t, res, http.StatusUnauthorized, identity.ClientAuthentication)
+			for _, once := range []string{"decision", "request_id"} {
+				delete(res.data, once)
+			}
+			said := fmt.Sprint(res.data, res.Header["Www-Authenticate"])
+			heard[said] = append(heard[said], client)
+		}
+		if len(heard) != 1 {
+			t.Errorf("%s tells clients apart: %v", path, heard)
+		}
+	}
+}
+
+// asksFor is a form that every endpoint of ours takes, of that client.
+func asksFor(h *house, client string) url.Values {
+	return url.Values{
+		"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "client_id": {client}, "subject_token": {h.values["ada"]},
+		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"}, "token": {h.values["ada"]},
 	}
 }

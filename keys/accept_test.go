@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -169,6 +170,9 @@ func TestAnOlderRingIsRefusedUntilItIsAccepted(t *testing.T) {
 			wantCounted(t, l.ring, 0)
 			later := open(t, l.cfg)
 			l.wantSound(t, l.ring, later)
+			if l.ring.KeySet().ETag != later.KeySet().ETag {
+				t.Error("who ran on shows another ring than who starts")
+			}
 			if look, err := keys.Look(t.Context(), l.cfg); err != nil || look.Wrong != nil || len(look.GivenUp) > 0 {
 				t.Errorf("afterwards: %+v, %v", look, err)
 			}
@@ -246,6 +250,34 @@ func TestAnAcceptanceIsNoLicence(t *testing.T) {
 	}
 }
 
+// A clock that was set back keeps no operator from being heard.
+func TestTheLastAcceptanceCounts(t *testing.T) {
+	l := newLeaked(t)
+	elapsed := l.now()
+	l.cfg.Elapsed = func() time.Duration { return elapsed.Sub(epoch) }
+	for range 3 {
+		l.cfg.Memory = l.memory(t)
+		l.store.restore(l.before, true)
+		if _, err := keys.Accept(t.Context(), l.cfg, l.before.ring.Version, operator); err != nil {
+			t.Fatal(err)
+		}
+		tick(t, l.ring)
+		l.advance(-24 * time.Hour)
+	}
+}
+
+// A new store is none to who remembers a ring: it would be as if every key were gone.
+func TestANewStoreInPlaceOfAnotherIsNoticed(t *testing.T) {
+	l := newLeaked(t)
+	l.cfg.Memory, l.cfg.Store = l.memory(t), &door{memory: &memory{}}
+	_, err := keys.Open(t.Context(), l.cfg)
+	wantRefused(t, "open", err, keys.ErrNoRing)
+	if _, err := keys.Accept(t.Context(), l.cfg, 0, operator); err != nil {
+		t.Fatal(err)
+	}
+	l.wantSound(t, open(t, l.cfg))
+}
+
 // An old memory is no fault of a ring that has come further, nor is one that a version wrote which kept none.
 func TestAnOldMemoryIsNoFault(t *testing.T) {
 	l := newLeaked(t)
@@ -312,10 +344,13 @@ func TestRunTellsARefusedRingOnce(t *testing.T) {
 		if _, err := ring.Rotate(t.Context(), operator); err != nil {
 			t.Fatal(err)
 		}
-		go func() { _ = ring.Run(t.Context()) }()
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { _ = ring.Run(ctx) }()
 		time.Sleep(time.Minute)
 		l.store.restore(before, false)
 		time.Sleep(time.Minute)
+		stop()
+		synctest.Wait()
 		if n := strings.Count(out.String(), "key ring in the store is refused"); n != 1 || strings.Contains(out.String(), "not up to date") {
 			t.Errorf("told %d times: %s", n, out)
 		}

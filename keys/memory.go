@@ -76,7 +76,7 @@ func (r *Ring) judge(ctx context.Context, s Snapshot) error {
 	switch {
 	case s.Version == 0 && (s.Used || m.Version > 0):
 		return ErrNoRing
-	case since < 0 || since == 0 && s.Version < m.Version:
+	case since <= 0 && s.Version < m.Version:
 		return fmt.Errorf("%w (it is at version %d, and was at %d)", ErrOlderRing, s.Version, m.Version)
 	}
 	if err := r.endsThere(ctx, s.End); err != nil || since > 0 {

@@ -43,7 +43,7 @@ const reserved = [
  * @returns {Context}
  */
 export function readContext(payload, issuer) {
-  const context = {
+  return {
     issuer: need(payload, 'iss', text), customer: need(payload, 'sub', text), audience: need(payload, 'aud', audience),
     clientId: need(payload, 'client_id', text), issuedAt: need(payload, 'iat', instant), expires: need(payload, 'exp', instant),
     notBefore: take(payload, 'nbf', instant), id: need(payload, 'jti', text), sid: take(payload, 'sid', string),
@@ -51,22 +51,21 @@ export function readContext(payload, issuer) {
     amr: take(payload, 'amr', strings), scope: (take(payload, 'scope', string) ?? '').split(/\s+/).filter(Boolean),
     chat: need(payload, 'chat', chat), actor: take(payload, 'act', actor(maxActors)),
     status: take(payload, 'status', (value) => place(take(object(value), 'status_list', object), issuer)),
+    claims: Object.fromEntries(Object.entries(payload).filter(([name]) => !reserved.includes(name))),
   };
-  context.claims = Object.fromEntries(Object.entries(payload).filter(([name]) => !reserved.includes(name)));
-  return context;
-}
-
-/**
- * @param {import('./claims.mjs').Context} context
- * @param {string[]} scopes
- */
-export function requireScopes(context, scopes) {
-  if (!scopes.every((scope) => context.scope.includes(scope))) throw new RejectedError('insufficient_scope', `needs scope ${scopes.join(' ')}`);
 }
 
 /** Each kind of claim below returns its value, or throws this, which `take` gives a name. */
 class Unfit extends Error {}
 
+/**
+ * A claim if it is there, as its kind reads it.
+ * @template T
+ * @param {Record<string, any>} members
+ * @param {string} name
+ * @param {(value: any) => T} kind
+ * @returns {T | undefined}
+ */
 function take(members, name, kind) {
   if (!Object.hasOwn(members, name)) return undefined;
   try {
@@ -77,32 +76,54 @@ function take(members, name, kind) {
   }
 }
 
+/**
+ * A claim that must be there.
+ * @template T
+ * @param {Record<string, any>} members
+ * @param {string} name
+ * @param {(value: any) => T} kind
+ * @returns {T}
+ */
 function need(members, name, kind) {
   if (!Object.hasOwn(members, name)) throw new RejectedError('claim_missing', name);
-  return take(members, name, kind);
+  return /** @type {T} */ (take(members, name, kind));
 }
 
+/**
+ * The value, if it is as it must be.
+ * @template T
+ * @param {unknown} condition
+ * @param {T} value
+ */
 function fits(condition, value) {
   if (!condition) throw new Unfit();
   return value;
 }
 
+/** @type {(value: any) => string} */
 const string = (value) => fits(typeof value === 'string', value);
+/** @type {(value: any) => string} */
 const text = (value) => fits(typeof value === 'string' && value !== '', value);
+/** @type {(value: any) => string[]} */
 const strings = (value) => fits(Array.isArray(value) && value.every((v) => typeof v === 'string'), value);
+/** @type {(value: any) => Record<string, any>} */
 const object = (value) => fits(value !== null && typeof value === 'object' && !Array.isArray(value), value);
+/** @type {(value: any) => number} */
 const instant = (value) => fits(typeof value === 'number' && value >= 0 && value <= maxInstant, value);
+/** @type {(value: any) => string[]} */
 const audience = (value) => (typeof value === 'string' ? [text(value)] : fits(strings(value).length > 0, value));
 
+/** @type {(value: any) => Context['chat']} */
 function chat(value) {
   const members = object(value);
   if ((take(members, 'ver', (v) => fits(typeof v === 'number', v)) ?? 0) !== 1) throw new RejectedError('chat_version', 'not 1');
   return { version: 1, app: need(members, 'app', text), origin: take(members, 'origin', string), conversation: take(members, 'conversation', string) };
 }
 
+/** @type {(depth: number) => (value: any) => Actor} */
 const actor = (depth) => (value) => {
   const members = object(value);
-  fits(depth > 0);
+  fits(depth > 0, members);
   const one = {
     issuer: take(members, 'iss', string), subject: take(members, 'sub', string), clientId: take(members, 'client_id', string),
     actor: take(members, 'act', actor(depth - 1)),
@@ -110,11 +131,17 @@ const actor = (depth) => (value) => {
   return fits(one.subject || one.clientId, one);
 };
 
-/** Only the issuer speaks for its sessions, at one address for each list. */
+/**
+ * Only the issuer speaks for its sessions, at one address for each list.
+ * @param {Record<string, any> | undefined} members
+ * @param {string} issuer
+ * @returns {{index: number, uri: string}}
+ */
 function place(members, issuer) {
-  const index = fits(members && Number.isInteger(members.idx) && members.idx >= 0, members?.idx);
+  const { idx: index, uri: at } = object(members);
+  fits(Number.isInteger(index) && index >= 0, index);
   const base = issuer.replace(/\/$/, '') + '/status/';
-  const uri = string(members.uri);
-  fits(uri.startsWith(base) && /^[A-Za-z0-9._-]{1,128}$/.test(uri.slice(base.length)) && !/^\.\.?$/.test(uri.slice(base.length)));
+  const uri = string(at);
+  fits(uri.startsWith(base) && /^[A-Za-z0-9._-]{1,128}$/.test(uri.slice(base.length)) && !/^\.\.?$/.test(uri.slice(base.length)), uri);
   return { index, uri };
 }

@@ -31,10 +31,17 @@ export async function get(fetcher, url, limit) {
 export class Fetched {
   #tried = -Infinity;
   #failed = false;
+  /** @type {T | undefined} */
+  value;
+  fetched = -Infinity;
+  /** @type {unknown} */
+  failure;
+  /** @type {Promise<void> | undefined} */
+  fetching;
 
   /**
    * @param {object} how
-   * @param {() => Promise<T>} how.load
+   * @param {(last: T | undefined) => Promise<T>} how.load what takes the place of the last one
    * @param {() => number} how.now
    * @param {(value: T) => number} how.fresh for how long it is used without asking again
    * @param {(value: T) => number} how.waits at what age a request waits for the next one; younger, it is fetched in the background
@@ -50,24 +57,25 @@ export class Fetched {
    * @throws {UnavailableError}
    */
   async get() {
+    const held = this.#usable();
     const age = this.how.now() - this.fetched;
-    if (this.#usable() && age < this.how.waits(this.value)) {
-      if (age >= this.how.fresh(this.value) && !this.#resting()) void this.refresh();
-      return this.value;
+    if (held !== undefined && age < this.how.waits(held)) {
+      if (age >= this.how.fresh(held) && !this.#resting()) void this.refresh();
+      return held;
     }
-    const usable = this.#usable();
-    if (!this.#resting()) await (usable ? atMost(patience, this.refresh()) : this.refresh());
-    if (!this.#usable()) throw new UnavailableError('a document of the issuer', this.failure);
-    return this.value;
+    if (!this.#resting()) await (held === undefined ? this.refresh() : atMost(patience, this.refresh()));
+    const newest = this.#usable();
+    if (newest === undefined) throw new UnavailableError('a document of the issuer', this.failure);
+    return newest;
   }
 
   #usable() {
-    return this.value !== undefined && this.how.now() < this.how.until(this.value, this.fetched);
+    return this.value !== undefined && this.how.now() < this.how.until(this.value, this.fetched) ? this.value : undefined;
   }
 
   /** If there is nothing to fall back on, the rest after a failure is short. */
   #resting() {
-    return this.#failed && !this.fetching && this.how.now() - this.#tried < (this.#usable() ? this.how.cooldown : 1);
+    return this.#failed && !this.fetching && this.how.now() - this.#tried < (this.#usable() === undefined ? 1 : this.how.cooldown);
   }
 
   /** Fetches now, or joins who does. Afterwards `failure` is undefined, or why there is no newer one. */
@@ -79,7 +87,7 @@ export class Fetched {
   async #fetch() {
     const started = (this.#tried = this.how.now());
     try {
-      this.value = await this.how.load();
+      this.value = await this.how.load(this.value);
       this.fetched = started;
       this.failure = undefined;
     } catch (err) {
@@ -89,6 +97,7 @@ export class Fetched {
   }
 }
 
+/** @param {number} milliseconds @param {Promise<void>} promise */
 async function atMost(milliseconds, promise) {
   const timer = new AbortController();
   await Promise.race([promise, pause(milliseconds, undefined, { signal: timer.signal }).catch(() => {})]);

@@ -8,19 +8,20 @@ const maxKeySet = 512 << 10;
 const maxKeys = 100;
 const cooldown = 30; // seconds between two fetches for unknown keys, or of which one failed
 
+/** @type {Record<string, string[]>} kty and crv */
 const kinds = { ES256: ['EC', 'P-256'], ES384: ['EC', 'P-384'], EdDSA: ['OKP', 'Ed25519'], PS256: ['RSA'], RS256: ['RSA'] };
 const secrets = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
 /**
  * A key of the issuer for one algorithm. It signs from nbf to exp, in Unix seconds; undefined leaves that end open.
- * @typedef {{kid: string, alg: string, public: CryptoKey, nbf?: number, exp?: number}} Key
+ * @typedef {{kid: string, alg: string, public: import('jose').CryptoKey | Uint8Array, nbf?: number, exp?: number}} Key
  */
 
 /** The issuer's keys, found through its metadata (RFC 8414). */
 export class Keys {
   #asked = -Infinity;
 
-  /** @param {{issuer: string, fetch: typeof fetch, now: () => number}} config */
+  /** @param {{issuer: string, fetch: typeof globalThis.fetch, now: () => number}} config */
   constructor({ issuer, fetch, now }) {
     this.now = now;
     this.set = new Fetched({
@@ -41,7 +42,7 @@ export class Keys {
     const found = pick(await this.set.get(), kid, alg);
     if (found) return found;
     if (this.#mayAsk()) await this.set.refresh();
-    const late = pick(this.set.value, kid, alg);
+    const late = pick(this.set.value ?? [], kid, alg);
     if (late) return late;
     if (this.set.failure) throw new UnavailableError('the newest keys', this.set.failure);
     throw new RejectedError('unknown_key', 'the issuer publishes no such key for that algorithm');
@@ -56,8 +57,10 @@ export class Keys {
   }
 }
 
+/** @type {(keys: Key[], kid: string, alg: string) => Key | undefined} */
 const pick = (keys, kid, alg) => keys.find((key) => key.kid === kid && key.alg === alg);
 
+/** @param {string} issuer @param {typeof fetch} fetcher */
 async function load(issuer, fetcher) {
   const { origin, pathname } = new URL(issuer);
   const metadata = parseObject(await get(fetcher, `${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`, maxMetadata));
@@ -67,15 +70,22 @@ async function load(issuer, fetcher) {
   return readKeySet(await get(fetcher, uri.href, maxKeySet));
 }
 
-/** Keys that are dangerous or of no use are left out; a set with one id twice is not believed at all. */
+/**
+ * Keys that are dangerous or of no use are left out; a set with one id twice is not believed at all.
+ * @param {Uint8Array} body
+ */
 async function readKeySet(body) {
   const { keys } = parseObject(body);
   if (!Array.isArray(keys) || keys.length > maxKeys) throw new Error('not a key set');
-  const usable = (await Promise.all(keys.map(readKey))).filter(Boolean);
+  const usable = (await Promise.all(keys.map(readKey))).filter((key) => key !== undefined);
   if (new Set(usable.map(({ kid }) => kid)).size !== usable.length) throw new Error('two keys with one id');
   return usable;
 }
 
+/**
+ * @param {any} jwk
+ * @returns {Promise<Key | undefined>}
+ */
 async function readKey(jwk) {
   if (!isUsable(jwk)) return undefined;
   const { kty, crv, x, y, n, e, kid, alg, nbf, exp } = jwk;
@@ -87,6 +97,7 @@ async function readKey(jwk) {
   }
 }
 
+/** @param {any} jwk */
 function isUsable(jwk) {
   const [kty, crv] = kinds[jwk?.alg] ?? [];
   return kty !== undefined && jwk.kty === kty && (crv === undefined || jwk.crv === crv) && typeof jwk.kid === 'string'
@@ -94,6 +105,7 @@ function isUsable(jwk) {
     && secrets.every((name) => !Object.hasOwn(jwk, name)) && [jwk.nbf, jwk.exp].every((t) => t === undefined || Number.isInteger(t));
 }
 
+/** @param {string} n */
 function checkModulus(n) {
   const bits = BigInt(`0x${decode(n).toString('hex')}`).toString(2).length;
   if (bits < 2048 || bits > 8192) throw new Error('RSA modulus too short or too long');

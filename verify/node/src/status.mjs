@@ -17,11 +17,16 @@ const unpack = promisify(inflate);
  * @typedef {{bits: number, bytes: Buffer, iat: number, exp: number, ttl: number}} List
  */
 
+/**
+ * @typedef {{issuer: string, keys: import('./keys.mjs').Keys, fetch: typeof fetch, now: () => number, leeway: number, maxStatusAge: number}} Config
+ */
+
 /** The issuer's status lists (draft-ietf-oauth-status-list-20, approved, no number yet). */
 export class StatusLists {
+  /** @type {Map<string, Fetched<List>>} */
   #lists = new Map(); // by uri, the longest unused first
 
-  /** @param {{issuer: string, keys: import('./keys.mjs').Keys, fetch: typeof fetch, now: () => number, leeway: number, maxStatusAge: number}} config */
+  /** @param {Config} config */
   constructor(config) {
     this.config = config;
   }
@@ -42,34 +47,59 @@ export class StatusLists {
     return Math.max(0, age);
   }
 
+  /** @param {string} uri */
   #list(uri) {
     const list = this.#lists.get(uri) ?? this.#newList(uri);
     this.#lists.delete(uri);
     this.#lists.set(uri, list);
-    if (this.#lists.size > maxLists) this.#lists.delete(this.#lists.keys().next().value);
+    if (this.#lists.size > maxLists) this.#lists.delete(this.#lists.keys().next().value ?? '');
     return list;
   }
 
-  /** How long a list is used without asking again: it must not grow too old meanwhile. */
+  /**
+   * How long a list is used without asking again: it must not grow too old meanwhile.
+   * @param {List} list
+   */
   #period({ ttl }) {
     return Math.min(ttl, this.config.maxStatusAge / 2);
   }
 
+  /**
+   * @param {string} uri
+   * @returns {Fetched<List>}
+   */
   #newList(uri) {
     const share = 0.6 + Math.random() / 4; // of its ttl, so that verifiers do not ask in step
     return new Fetched({
-      now: this.config.now, load: () => load(uri, this.config), cooldown: 5,
+      now: this.config.now, load: async (last) => newer(await load(uri, this.config), last), cooldown: 5,
       fresh: (list) => this.#period(list) * share, waits: (list) => this.#period(list), until: ({ exp }) => exp,
     });
   }
 }
 
-/** Entries count from the lowest bit of the first byte (draft §4.1). */
+/**
+ * What a replica of the issuer says that knows less than the last one did changes nothing, or a session that has ended
+ * would come to life again.
+ * @param {List} list
+ * @param {List | undefined} last
+ */
+const newer = (list, last) => (last && list.iat < last.iat ? last : list);
+
+/**
+ * Entries count from the lowest bit of the first byte (draft §4.1).
+ * @param {List} list
+ * @param {number} index
+ */
 function entry({ bits, bytes }, index) {
   const at = index * bits;
   return (bytes[at >> 3] >> (at & 7)) & ((1 << bits) - 1);
 }
 
+/**
+ * @param {string} uri
+ * @param {Config} config
+ * @returns {Promise<List>}
+ */
 async function load(uri, { issuer, keys, fetch, now, leeway }) {
   const body = await get(fetch, uri, maxToken);
   const token = parse(body.toString('latin1'), { types: ['statuslist+jwt'], maxSize: maxToken });

@@ -29,7 +29,11 @@ export function parse(compact, { types, maxSize }) {
   return { compact, payload: parts[1], ...checkHeader(header, types) };
 }
 
-/** Members that choose keys (jku, jwk, x5u, x5c) are never read. */
+/**
+ * Members that choose keys (jku, jwk, x5u, x5c) are never read.
+ * @param {Record<string, any>} header
+ * @param {string[]} types
+ */
 function checkHeader(header, types) {
   const [alg, kid, typ] = ['alg', 'kid', 'typ'].map((name) => header[name] ?? '');
   if ([alg, kid, typ].some((member) => typeof member !== 'string')) throw new RejectedError('malformed', 'header members of wrong types');
@@ -62,6 +66,10 @@ export async function believe(token, key) {
   return wellFormed(() => parseObject(decode(token.payload)));
 }
 
+/**
+ * @template T
+ * @param {() => T} read
+ */
 function wellFormed(read) {
   try {
     return read();

@@ -2,7 +2,8 @@
  * Verifies chat contexts for the services they are for, offline: with the issuer's published keys and status lists.
  * README.md shows how; errors.mjs has the reasons of a refusal, claims.mjs what a context says.
  */
-import { readContext, requireScopes } from './claims.mjs';
+import { readContext } from './claims.mjs';
+import { meet, readDemand } from './demand.mjs';
 import { RejectedError, UnavailableError } from './errors.mjs';
 import { Keys } from './keys.mjs';
 import { middleware } from './middleware.mjs';
@@ -12,7 +13,6 @@ import { believe, parse, plainType } from './token.mjs';
 export { RejectedError, UnavailableError };
 
 const maxToken = 16 << 10;
-const scopeToken = /^[!#-[\]-~]+$/; // RFC 6749 §3.3
 
 /**
  * @typedef {object} Options
@@ -20,6 +20,7 @@ const scopeToken = /^[!#-[\]-~]+$/; // RFC 6749 §3.3
  * @property {string} audience this service, as the app's configuration names it
  * @property {number} [leeway] how many seconds clocks may be apart, 0 to 300; default 60
  * @property {string[]} [requiredScopes] scopes that every context must have
+ * @property {import('./demand.mjs').Demand} [demand] what else every context must meet
  * @property {string[]} [allowTyp] other `typ` that are accepted: 'JWT' for an app whose context_typ is that
  * @property {boolean} [requireStatus] refuse contexts without a place in a status list
  * @property {number} [maxStatusAge] how many seconds ago a usable status list was true; default: up to its `exp`
@@ -31,16 +32,33 @@ const scopeToken = /^[!#-[\]-~]+$/; // RFC 6749 §3.3
 
 /** Verifies the contexts of one issuer for one audience. Making one does no I/O. */
 export class Verifier {
-  /** @param {Options} options */
-  constructor(options) {
-    const { issuer, audience, leeway = 60, requiredScopes = [], allowTyp = [], maxStatusAge = Infinity, fetch = globalThis.fetch } = options;
-    const { requireStatus = false, withoutStatus = 'refuse', now = Date.now } = options;
-    check(options, { leeway, requiredScopes, maxStatusAge, withoutStatus });
-    const seconds = () => now() / 1000;
-    Object.assign(this, { issuer, audience, leeway, requiredScopes, requireStatus, withoutStatus, now: seconds });
+  /**
+   * @param {Options} options
+   * @param {Verifier} [other] whose keys and status lists are used: see require
+   */
+  constructor(options, other) {
+    const { issuer, audience, leeway = 60, allowTyp = [], maxStatusAge = Infinity, fetch = globalThis.fetch, now = Date.now } = options;
+    check(options, { leeway, maxStatusAge });
+    this.options = options;
+    this.issuer = issuer;
+    this.audience = audience;
+    this.leeway = leeway;
     this.types = ['at+jwt', ...allowTyp.map(plainType)];
-    this.keys = new Keys({ issuer, fetch, now: seconds });
-    this.lists = new StatusLists({ issuer, keys: this.keys, fetch, now: seconds, leeway, maxStatusAge });
+    this.demands = [readDemand({ scopes: options.requiredScopes }), readDemand(options.demand ?? {})];
+    this.now = () => now() / 1000;
+    this.keys = other?.keys ?? new Keys({ issuer, fetch, now: this.now });
+    this.lists = other?.lists ?? new StatusLists({ issuer, keys: this.keys, fetch, now: this.now, leeway, maxStatusAge });
+  }
+
+  /**
+   * A verifier that demands more, for one handler perhaps. The two share keys and status lists.
+   * @param {import('./demand.mjs').Demand} demand
+   * @throws {TypeError} if nothing can meet it
+   */
+  require(demand) {
+    const strict = new Verifier(this.options, this);
+    strict.demands = [...this.demands, readDemand(demand)];
+    return strict;
   }
 
   /**
@@ -58,7 +76,11 @@ export class Verifier {
     return context;
   }
 
-  /** What depends on this service and on the time. */
+  /**
+   * What depends on this service and on the time.
+   * @param {import('./claims.mjs').Context} context
+   * @param {import('./keys.mjs').Key} key
+   */
   #check(context, key) {
     const now = this.now();
     const { leeway } = this;
@@ -70,39 +92,39 @@ export class Verifier {
     if (context.issuedAt < (key.nbf ?? 0) - leeway || context.issuedAt > (key.exp || Infinity) + leeway) {
       throw new RejectedError('key_period', 'issued when its key did not sign');
     }
-    requireScopes(context, this.requiredScopes);
+    meet(context, this.demands, { now, leeway });
   }
 
+  /** @param {import('./claims.mjs').Context} context */
   async #statusAge({ status }) {
-    if (!status && this.requireStatus) throw new RejectedError('claim_missing', 'status');
+    if (!status && this.options.requireStatus) throw new RejectedError('claim_missing', 'status');
     if (!status) return undefined;
     try {
       return await this.lists.check(status);
     } catch (err) {
-      if (err instanceof UnavailableError && this.withoutStatus === 'accept') return undefined;
+      if (err instanceof UnavailableError && this.options.withoutStatus === 'accept') return undefined;
       throw err;
     }
   }
 
   /**
    * A handler for Express, or for node:http with `next` as the third argument. It answers requests without a good
-   * context as RFC 6750 §3 says, and calls next() for the others with the context in `req.chat`.
-   * @param {...string} scopes that the context must have too
+   * context as RFC 6750 §3 and RFC 9470 §3 say, and calls next() for the others with the context in `req.chat`.
+   * @param {...string} scopes that the context must have too, besides what the verifier demands
    */
   middleware(...scopes) {
-    if (!scopes.every((scope) => scopeToken.test(scope))) throw new TypeError('not a scope (RFC 6749 §3.3)');
-    return middleware(this, scopes);
+    return middleware(this.require({ scopes }));
   }
 }
 
-function check({ issuer, audience, dangerouslyAllowHTTP }, { leeway, requiredScopes, maxStatusAge, withoutStatus }) {
+/** @param {Options} options @param {{leeway: number, maxStatusAge: number}} numbers */
+function check({ issuer, audience, dangerouslyAllowHTTP, withoutStatus = 'refuse' }, { leeway, maxStatusAge }) {
   const url = new URL(issuer);
   const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
   const ok = url.protocol === 'https:' || (url.protocol === 'http:' && (loopback || dangerouslyAllowHTTP));
   if (!ok || url.username || url.password || /[?#]/.test(issuer)) throw new TypeError('issuer is not a URL such as https://chat-auth.example.com');
   if (typeof audience !== 'string' || audience === '') throw new TypeError('audience is empty');
   if (!(leeway >= 0 && leeway <= 300)) throw new TypeError('leeway must be 0 to 300 seconds');
-  if (!requiredScopes.every((scope) => scopeToken.test(scope))) throw new TypeError('requiredScopes: not a scope (RFC 6749 §3.3)');
   if (!(maxStatusAge > 0)) throw new TypeError('maxStatusAge must be a number of seconds');
   if (!['refuse', 'accept'].includes(withoutStatus)) throw new TypeError('withoutStatus must be refuse or accept');
 }

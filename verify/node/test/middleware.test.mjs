@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { Issuer } from './issuer.mjs';
 
 /** Serves who is asking behind the middleware, and asks with those headers. */
-async function ask(issuer, { headers = [], path = '/', scopes = [], options }) {
-  const guard = issuer.verifier(options).middleware(...scopes);
+async function ask(issuer, { headers = [], path = '/', scopes = [], options, demand = {} }) {
+  const guard = issuer.verifier(options).require(demand).middleware(...scopes);
   const server = createServer((req, res) => guard(req, res, (err) => res.end(err ? `failed: ${err.name}` : req.chat.customer)));
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   try {
@@ -47,6 +47,23 @@ test('the others are answered as RFC 6750 says', async () => {
     assert.deepEqual([answer.status, answer.challenge], [status, challenge]);
     assert.equal(answer.retry, status === 503 ? '5' : null);
     assert.ok(!answer.body.includes(good));
+  }
+});
+
+test('a better sign-in is asked for as RFC 9470 says', async () => {
+  const issuer = new Issuer();
+  const token = await issuer.context({ auth_time: issuer.seconds - 3600, acr: 'gold' });
+  const stepUp = (rest) => `Bearer error="insufficient_user_authentication", error_description="the customer must sign in again", ${rest}`;
+  for (const [demand, status, challenge] of [
+    [{ acr: ['gold'], maxAuthAge: 7200 }, 200, null],
+    [{ acr: ['platinum', 'phr'] }, 401, stepUp('acr_values="platinum phr"')],
+    [{ maxAuthAge: 300 }, 401, stepUp('max_age="300"')],
+    [{ maxAuthAge: 0.5 }, 401, stepUp('max_age="0"')],
+    [{ acr: ['phr'], maxAuthAge: 60 }, 401, stepUp('acr_values="phr", max_age="60"')],
+    [{ conversation: true }, 401, 'Bearer error="invalid_token", error_description="the token is not accepted: unbound"'],
+  ]) {
+    const answer = await ask(issuer, { headers: bearer(token), scopes: ['chat:read'], demand });
+    assert.deepEqual([answer.status, answer.challenge], [status, challenge]);
   }
 });
 

@@ -107,6 +107,23 @@ test('a session that ended is refused once its list is as old as ttl', async () 
   await assert.rejects(verifier.verify(token), rejected('revoked'));
 });
 
+test('an older list brings nobody back', async () => {
+  const issuer = new Issuer();
+  const before = await issuer.list(LIST);
+  issuer.seconds += 1;
+  issuer.ended = [6];
+  const verifier = issuer.verifier();
+  for (let asked = 1; asked <= 3; asked++) {
+    await assert.rejects(verifier.verify(await issuer.context(inList(6))), rejected('revoked'));
+    assert.equal(issuer.times('/status/list-1'), asked);
+    issuer.answers[LIST] = before; // from a replica that lags behind
+    issuer.seconds += 120;
+  }
+  delete issuer.answers[LIST];
+  issuer.ended = [];
+  await verifier.verify(await issuer.context(inList(6)));
+});
+
 test('a list in use is fetched before it is as old as ttl', async () => {
   const issuer = new Issuer();
   const verifier = issuer.verifier();
@@ -255,7 +272,7 @@ test('options are checked when a verifier is made', () => {
   for (const options of [
     { issuer: '' }, { issuer: 'chat-auth.example.com' }, { issuer: 'http://chatpass:8080' }, { issuer: 'http://localhost.example.com' },
     { issuer: ISSUER + '?a' }, { issuer: ISSUER + '#' }, { issuer: 'https://user@chat-auth.example.com' }, { issuer: 'ftp://localhost' },
-    { audience: '' }, { leeway: 301 }, { leeway: -1 }, { leeway: NaN }, { requiredScopes: ['a b'] }, { requiredScopes: [''] },
+    { audience: '' }, { leeway: 301 }, { leeway: -1 }, { leeway: NaN }, { requiredScopes: ['a b'] }, { requiredScopes: [''] }, { demand: { acr: [''] } },
     { maxStatusAge: 0 }, { withoutStatus: 'perhaps' },
   ]) assert.throws(make(options), TypeError, JSON.stringify(options));
 });

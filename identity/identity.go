@@ -28,6 +28,8 @@ type Identity struct {
 	// IssuedAt and Expires are the ID token's `iat` and `exp`.
 	IssuedAt time.Time `json:"iat"`
 	Expires  time.Time `json:"exp"`
+	// SessionEnds is when the issuer wants sessions of the sign-in to end; zero if it did not say.
+	SessionEnds time.Time `json:"session_ends,omitzero"`
 	// AuthTime is when the person last proved who they are; zero if the issuer did not say.
 	AuthTime time.Time `json:"auth_time,omitzero"`
 	// ACR and AMR are how they proved it (OIDC Core 1.0 §2); empty if the issuer did not say.

@@ -138,24 +138,29 @@ func (k *ClientKey) sign(alg, clientID, audience string, now time.Time) (string,
 // authenticate returns the parameters of a token request that prove who we are, beyond what x/oauth2
 // sends of itself.
 func (is *issuer) authenticate(m metadata) ([]oauth2.AuthCodeOption, error) {
-	if is.key == nil {
-		return nil, nil
-	}
-	alg, ok := is.key.algorithm(m.AssertionAlgorithms)
-	if !ok {
-		return nil, is.wrongKeyKind(m)
-	}
-	audience := m.Issuer
-	if is.cfg.AssertionAudience == TokenEndpointAudience || len(is.cfg.Tenants) > 0 { // a template names nobody
-		audience = m.TokenEndpoint
-	}
-	assertion, err := is.key.sign(alg, is.cfg.ClientID, audience, is.cfg.Now())
-	if err != nil {
+	assertion, err := is.assertion(m)
+	if err != nil || assertion == "" {
 		return nil, err
 	}
 	return []oauth2.AuthCodeOption{
 		oauth2.SetAuthURLParam("client_assertion_type", assertionType), oauth2.SetAuthURLParam("client_assertion", assertion),
 	}, nil
+}
+
+// assertion says who we are, signed with our key; "" without one.
+func (is *issuer) assertion(m metadata) (string, error) {
+	if is.key == nil {
+		return "", nil
+	}
+	alg, ok := is.key.algorithm(m.AssertionAlgorithms)
+	if !ok {
+		return "", is.wrongKeyKind(m)
+	}
+	audience := m.Issuer
+	if is.cfg.AssertionAudience == TokenEndpointAudience || len(is.cfg.Tenants) > 0 { // a template names nobody
+		audience = m.TokenEndpoint
+	}
+	return is.key.sign(alg, is.cfg.ClientID, audience, is.cfg.Now())
 }
 
 func (is *issuer) wrongKeyKind(m metadata) error {

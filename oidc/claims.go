@@ -14,6 +14,10 @@ import (
 // lastSecond is 9999-12-31T23:59:59Z; nobody means a later time.
 const lastSecond = 253402300799
 
+// sessionExpiry is the claim by which an issuer bounds the sessions of a sign-in, a NumericDate (OpenID IPSIE
+// Session Lifecycle profile 1).
+const sessionExpiry = "session_expiry"
+
 // claims is a decoded JSON object: a payload, or a header. A member that is null counts as absent.
 type claims map[string]any
 
@@ -22,7 +26,7 @@ type claims map[string]any
 func (c claims) ambiguous() string {
 	known := []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "acrs", "amr", "sid",
-		"events", "at_hash", "c_hash", "_claim_names", "_claim_sources",
+		"events", "at_hash", "c_hash", "_claim_names", "_claim_sources", sessionExpiry,
 	}
 	for name := range c {
 		if isLower(name) { // nearly all are: such a name folds to itself alone

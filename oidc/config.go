@@ -41,6 +41,8 @@ type Config struct {
 	Userinfo bool
 	// Scopes are asked for at sign-in; `openid` is always added.
 	Scopes []string
+	// Refresh is [RefreshAuto] (default), [RefreshOn] or [RefreshOff].
+	Refresh string
 	// SubjectClaim names the claim that identifies a person; default `sub`. Never an e-mail address.
 	SubjectClaim string
 	// SubjectIssuer goes into pairwise subjects instead of Issuer; default Issuer. With Tenants it is a
@@ -98,6 +100,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SubjectClaim == "" {
 		c.SubjectClaim = "sub"
+	}
+	if c.Refresh == "" {
+		c.Refresh = RefreshAuto
 	}
 	if c.StepUpClaim == "" {
 		c.StepUpClaim = "acr"

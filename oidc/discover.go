@@ -26,6 +26,8 @@ type metadata struct {
 	JWKSURI               string   `json:"jwks_uri"`
 	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"` // RFC 8414 §2
+	Scopes                []string `json:"scopes_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	AssertionAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
@@ -71,6 +73,7 @@ func (is *issuer) checkMetadata(m metadata) error {
 		{"jwks_uri", m.JWKSURI, false},
 		{"userinfo_endpoint", m.UserinfoEndpoint, !is.cfg.Userinfo},
 		{"end_session_endpoint", m.EndSessionEndpoint, true},
+		{"revocation_endpoint", m.RevocationEndpoint, true},
 	}
 	for _, e := range endpoints {
 		if e.url == "" && e.optional {

@@ -21,6 +21,8 @@ type SignedIn struct {
 	Identity identity.Identity
 	// IDToken is the verified ID token as received, for `id_token_hint` at sign-out. Secret.
 	IDToken string
+	// Grant asks the issuer later whether the sign-in still stands; zero if it gave none.
+	Grant identity.Grant
 }
 
 // Denied says that the issuer did not sign the person in.
@@ -198,7 +200,7 @@ func (is *issuer) signIn(ctx context.Context, login Login, code string, tokens *
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{Identity: who, IDToken: raw}, nil
+	return SignedIn{Identity: who, IDToken: raw, Grant: is.signInGrant(tokens)}, nil
 }
 
 func checkNonce(c claims, want string) error {

@@ -30,6 +30,7 @@ func (is *issuer) identify(t token, accepted []string) (identity.Identity, error
 		func() error { return tell("token audience", "client "+clip(who.Client), oneOf(accepted)) },
 		func() (err error) { who.UpstreamSession, err = c.text("sid"); return },
 		func() (err error) { who.AuthTime, err = c.instant("auth_time"); return },
+		func() (err error) { who.SessionEnds, err = c.instant(sessionExpiry); return },
 		func() (err error) { who.ACR, err = is.level(c, nil); return },
 		func() (err error) { who.AMR, err = c.texts("amr"); return },
 	)

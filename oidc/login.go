@@ -121,6 +121,6 @@ func (is *issuer) oauth(p *provider) (*oauth2.Config, error) {
 	return &oauth2.Config{
 		ClientID: is.cfg.ClientID, ClientSecret: is.cfg.ClientSecret,
 		Endpoint:    oauth2.Endpoint{AuthURL: p.AuthorizationEndpoint, TokenURL: p.TokenEndpoint, AuthStyle: style},
-		RedirectURL: is.cfg.RedirectURL, Scopes: is.cfg.Scopes,
+		RedirectURL: is.cfg.RedirectURL, Scopes: is.scopes(p.metadata),
 	}, nil
 }

@@ -46,7 +46,7 @@ func (is *issuer) addUserinfo(ctx context.Context, p *provider, accessToken stri
 func ofTheToken(claim string) bool {
 	return slices.Contains([]string{
 		"iss", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "acrs", "amr", "sid", "tid",
-		"events", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "_claim_names", "_claim_sources",
+		"events", "at_hash", "c_hash", "s_hash", "cnf", "act", "may_act", "_claim_names", "_claim_sources", sessionExpiry,
 	}, claim)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"chatpass/decision"
+	"chatpass/session"
 )
 
 // Metrics counts what the rooms report. Its labels are bounded: apps, routes, issuers and codes of the
@@ -19,6 +20,7 @@ type Metrics struct {
 	requests   *prometheus.HistogramVec
 	store      *prometheus.HistogramVec
 	fetches    *prometheus.CounterVec
+	inquiries  *prometheus.CounterVec
 	distrusted prometheus.Counter
 }
 
@@ -31,11 +33,12 @@ func NewMetrics() *Metrics {
 		requests:  histogram("chatpass_request_seconds", "Time to answer a request.", "route", "status"),
 		store:     histogram("chatpass_store_seconds", "Time of a store operation.", "op"),
 		fetches:   counter("chatpass_issuer_fetch_failures_total", "Fetches from an upstream issuer that did not succeed.", "issuer"),
+		inquiries: counter("chatpass_liveness_total", "Answers of upstream issuers on whether a sign-in still stands.", "issuer", "answer"),
 		distrusted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatpass_forwarded_distrusted_total", Help: "Requests with an X-Forwarded-For of a peer that is not in trusted_proxies.",
 		}),
 	}
-	m.registry.MustRegister(m.decisions, m.refusals, m.requests, m.store, m.fetches, m.distrusted,
+	m.registry.MustRegister(m.decisions, m.refusals, m.requests, m.store, m.fetches, m.inquiries, m.distrusted,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -73,6 +76,11 @@ func (m *Metrics) Fetch(issuer string, err error) {
 	if err != nil {
 		m.fetches.WithLabelValues(issuer).Inc()
 	}
+}
+
+// Inquiry counts what an upstream issuer said of a sign-in.
+func (m *Metrics) Inquiry(q session.Inquiry) {
+	m.inquiries.WithLabelValues(q.IDP, string(q.Answer)).Inc()
 }
 
 // Distrusted counts a request with an X-Forwarded-For that was not believed.

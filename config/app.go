@@ -51,8 +51,10 @@ type App struct {
 type Session struct {
 	// Greatest pause between two activities. Kiosk default 5m.
 	Idle time.Duration `yaml:"idle" default:"60m" range:"5m 60m"`
-	// Greatest age. Kiosk default 60m.
+	// Greatest age. Kiosk default 60m; default 4h where the issuer gives no refresh token.
 	Absolute time.Duration `yaml:"absolute" default:"10h" range:"5m 24h"`
+	// Unasked is Absolute for sessions without a refresh token.
+	Unasked time.Duration `yaml:"-"`
 	// Greatest age of a session derived from an ID token that the site holds; `subject`: until that
 	// token expires.
 	SiteAbsolute SiteAbsolute `yaml:"site_absolute" default:"60m" range:"5m 24h"`

@@ -54,7 +54,8 @@ func TestDefaultsAreThoseWrittenOut(t *testing.T) {
 	good := testdata(t, "good/*.yaml")
 	short := mustRead(t, dir, good["testdata/good/minimal.yaml"])
 	long := mustRead(t, dir, good["testdata/good/defaults.yaml"])
-	if diff := cmp.Diff(long, short, sameConfig()); diff != "" {
+	// Who writes 10h means it, also for issuers that cannot be asked: TestSessionsThatNobodyIsAskedAboutAreShorter.
+	if diff := cmp.Diff(long, short, sameConfig(), cmpopts.IgnoreFields(config.Session{}, "Unasked")); diff != "" {
 		t.Errorf("defaults differ from those written out:\n%s", diff)
 	}
 }
@@ -140,6 +141,17 @@ func TestKioskKeepsWhatIsWritten(t *testing.T) {
 	app := cfg.Apps[0]
 	if app.ContextLifetime != 3*time.Minute || app.Session.Idle != 6*time.Minute || app.Session.Absolute != time.Hour {
 		t.Errorf("got %v, %+v", app.ContextLifetime, app.Session)
+	}
+}
+
+func TestSessionsThatNobodyIsAskedAboutAreShorter(t *testing.T) {
+	for limits, want := range map[string]time.Duration{
+		"{}": 4 * time.Hour, "{absolute: 10h}": 10 * time.Hour, "{absolute: 1h}": time.Hour, "{kiosk: true}": time.Hour, "{kiosk: true, absolute: 2h}": 2 * time.Hour,
+	} {
+		cfg := mustRead(t, t.TempDir(), minimal+"    session: "+limits+"\n")
+		if got := cfg.Apps[0].Session.Unasked; got != want {
+			t.Errorf("%s: got %v, want %v", limits, got, want)
+		}
 	}
 }
 

@@ -37,6 +37,9 @@ func Read(path string, env func(string) (string, bool)) (*Config, error) {
 	return cfg, nil
 }
 
+// unaskedAge is the greatest age, unless the file says another, of a session about which the issuer cannot be asked.
+const unaskedAge = 4 * time.Hour
+
 // derive fills in what follows from other values.
 func (c *Config) derive() {
 	for i := range c.Issuers {
@@ -55,6 +58,10 @@ func (c *Config) derive() {
 		}
 		if app.Session.Kiosk {
 			c.deriveKiosk(app)
+		}
+		app.Session.Unasked = app.Session.Absolute
+		if !c.report.given("apps." + app.Name + ".session.absolute") {
+			app.Session.Unasked = min(app.Session.Absolute, unaskedAge)
 		}
 	}
 }

@@ -41,6 +41,11 @@ type App struct {
 	// DerivedBySubject ends a derived session with its ID token, if that is sooner.
 	DerivedBySubject bool
 	StepUp           StepUp
+	// Liveness says how often the issuer of a session is asked whether its sign-in still stands.
+	Liveness session.Liveness
+	// Degraded is for how long after the store has confirmed a session contexts are issued from memory while
+	// the store is down; 0: not at all.
+	Degraded time.Duration
 	// Kiosk: many people share the device, so the browser forgets its cookie when it is closed.
 	Kiosk bool
 	// Actors are the rules of who may act for a customer; the first that admits counts.

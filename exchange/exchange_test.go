@@ -46,6 +46,12 @@ type house struct {
 	list     string
 	placeErr error
 	placed   []string
+	// grant is what a sign-in brings. asked gets the refresh token of each question to the issuer, who
+	// refuses so.
+	grant     identity.Grant
+	asked     chan string
+	refuses   error
+	storeDown bool
 }
 
 // verifier believes the tokens of the people it knows.
@@ -143,7 +149,7 @@ func apps(t testing.TB) []exchange.App {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), people: map[string]identity.Identity{}, pen: &pen{}}
+	h := &house{now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), people: map[string]identity.Identity{}, pen: &pen{}, asked: make(chan string, 10)}
 	h.verifier = &verifier{people: h.people}
 	master, err := seal.NewMasterKey()
 	if err != nil {
@@ -160,7 +166,14 @@ func newHouse(t testing.TB) *house {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	h.store = st
-	if h.sessions, err = session.New(session.Config{Store: st.Sessions(), Sealer: sealer, Now: clock, NewID: rand.Text}); err != nil {
+	h.sessions, err = session.New(session.Config{
+		Store: &offline{st.Sessions(), &h.storeDown}, Sealer: sealer, Now: clock, NewID: rand.Text,
+		Refresh: func(_ context.Context, _ identity.Identity, token string) (identity.Grant, error) {
+			defer func() { h.asked <- token }()
+			return identity.Grant{RefreshToken: token + "+"}, h.refuses
+		},
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	h.cfg = exchange.Config{

@@ -19,6 +19,8 @@ const (
 	maxContext = 4 << 10
 	// shortestContext is the shortest life worth issuing, unless the app's lifetime is shorter still.
 	shortestContext = 90 * time.Second
+	// degradedLifetime is the life of a context that is issued while the store is down.
+	degradedLifetime = 120 * time.Second
 	// minHandout is the least life a widget should be handed, unless a fifth of the whole is less.
 	minHandout = 60 * time.Second
 )
@@ -35,7 +37,11 @@ func (e *evaluation) issue(ctx context.Context) (Context, error) {
 	case e.req.Hold:
 		return e.hold(ctx, *live)
 	}
-	return e.sign(ctx, *live)
+	issued, err := e.sign(ctx, *live)
+	if err == nil && e.req.SubjectTokenType == Cookie {
+		e.cfg.Sessions.Foresee(*live, e.req.SubjectToken, e.client.App.Liveness, issued.RenewIn)
+	}
+	return issued, err
 }
 
 // hold lets the browser hold the session of an ID token, if it does not do so already.
@@ -101,7 +107,7 @@ func (e *evaluation) draft() session.Draft {
 	app := e.client.App
 	start := session.Start{
 		App: app.Name, Customer: e.customer, Identity: e.subject.identity,
-		Limits: app.SignIn, Txn: e.subject.txn, IDToken: e.subject.idToken,
+		Limits: app.SignIn, Txn: e.subject.txn, IDToken: e.subject.idToken, Grant: e.subject.grant,
 	}
 	if e.req.SubjectTokenType == SignIn {
 		return e.cfg.Sessions.DraftSignIn(start)

@@ -35,7 +35,7 @@ func (h *house) signIn(t *testing.T, who identity.Identity, purpose, expected st
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.sessions.Complete(t.Context(), tx, who, "id.to.ken"); err != nil {
+	if err := h.sessions.Complete(t.Context(), tx, session.SignedIn{Identity: who, IDToken: "id.to.ken", Grant: h.grant}); err != nil {
 		t.Fatal(err)
 	}
 	req := ask()

@@ -30,8 +30,9 @@ type subject struct {
 	session *session.Session
 	// from is the context that was presented; nil if it was another kind of token.
 	from *presented
-	// idToken and txn go into the session that a sign-in begins.
+	// idToken, txn and grant go into the session that a sign-in begins.
 	idToken, txn string
+	grant        identity.Grant
 	// raisedBy is the sign-in that raises the session; nil if none does. higher is when its higher level
 	// ends; zero at the base level.
 	raisedBy *session.Result
@@ -74,12 +75,18 @@ func (e *evaluation) verify(ctx context.Context) (subject, error) {
 }
 
 func (e *evaluation) byCookie(ctx context.Context) (subject, error) {
-	live, err := e.cfg.Sessions.Resume(ctx, e.client.App.Name, e.req.SubjectToken, e.req.Active)
+	live, err := e.cfg.Sessions.Resume(ctx, e.client.App.Name, e.req.SubjectToken, session.Use{Active: e.req.Active, Degraded: e.client.App.Degraded})
 	e.record.SID = live.SID
 	if err != nil {
 		return subject{}, err
 	}
+	if live, err = e.cfg.Sessions.Confirm(ctx, live, e.req.SubjectToken, e.client.App.Liveness); err != nil {
+		return subject{}, err
+	}
 	e.record.Pass("session", "in use", "one of this app that has not ended")
+	if live.Degraded {
+		e.most.lifetime = min(e.most.lifetime, degradedLifetime)
+	}
 	return e.inUse(live), nil
 }
 
@@ -98,7 +105,7 @@ func (e *evaluation) bySignIn(ctx context.Context) (subject, error) {
 	if result.Purpose == session.StepUp {
 		return e.byStepUp(ctx, result)
 	}
-	return subject{identity: result.Identity, idToken: result.IDToken, txn: result.Txn}, nil
+	return subject{identity: result.Identity, idToken: result.IDToken, txn: result.Txn, grant: result.Grant}, nil
 }
 
 func (e *evaluation) byToken(ctx context.Context) (subject, error) {

@@ -104,7 +104,9 @@ func TestSessionExpiryIsRead(t *testing.T) {
 
 func TestRefreshBringsTheNextToken(t *testing.T) {
 	ends := start().Add(3 * time.Hour)
-	own := func(p *idp) *forgery { return p.goodToken().with(map[string]any{"aud": clientID, "session_expiry": ends.Unix()}) }
+	own := func(p *idp) *forgery {
+		return p.goodToken().with(map[string]any{"aud": clientID, "session_expiry": ends.Unix()})
+	}
 	rows := []struct {
 		name string
 		more func(*testing.T, *idp) map[string]any

@@ -95,7 +95,7 @@ func (s *Server) complete(r *http.Request, record *decision.Decision, t session.
 	}
 	in, err := s.cfg.Gate.Finish(r.Context(), login, q)
 	if err == nil {
-		return s.cfg.Sessions.Complete(r.Context(), t, in.Identity, in.IDToken)
+		return s.cfg.Sessions.Complete(r.Context(), t, session.SignedIn(in))
 	}
 	if denied, ok := errors.AsType[*oidc.Denied](err); ok {
 		if failErr := s.cfg.Sessions.Fail(r.Context(), t, denied.Reason); failErr != nil {

@@ -21,6 +21,7 @@ const (
 // they came, until ctx ends.
 func (s *Sessions) Run(ctx context.Context) error {
 	var work sync.WaitGroup
+	defer s.inquiries.work.Wait() // what an issuer has said is written down first
 	defer work.Wait()
 	hint := make(chan struct{}, 1)
 	work.Go(func() {

@@ -148,7 +148,7 @@ func TestAnEndIsNeverToldFromMemory(t *testing.T) {
 	look(t, replica, cookie)
 	for range 20 { // somebody is busy at the other replica
 		h.now = h.now.Add(time.Second)
-		if _, err := h.Resume(t.Context(), "support", cookie, true); err != nil {
+		if _, err := h.Resume(t.Context(), "support", cookie, session.Use{Active: true}); err != nil {
 			t.Fatalf("resume: %v", err)
 		}
 		follow(t, replica)
@@ -166,7 +166,7 @@ func TestActivityDoesNotReviveASession(t *testing.T) {
 	follow(t, replica)
 	look(t, replica, cookie)
 	h.signOut(t, cookie)
-	_, err := replica.Resume(t.Context(), "support", cookie, true)
+	_, err := replica.Resume(t.Context(), "support", cookie, session.Use{Active: true})
 	wantCode(t, err, identity.SignedOut)
 }
 

@@ -95,10 +95,14 @@ func (s *Sessions) DraftRaised(live Session, cookie string, result Result, lifet
 	now, who := s.cfg.Now(), result.Identity
 	level := &Level{ACR: who.ACR, AMR: who.AMR, AuthTime: who.AuthTime, Until: now.Add(lifetime)}
 	d := s.draftHeld(live)
+	share := s.share()
 	fresh, was := holderName(d.Cookie), Holder{Cookie: holderName(cookie), Until: now.Add(formerLife)}
 	d.birth.Txn = result.Txn
 	d.edit = func(at *Session) {
 		at.Raised = level
+		if result.Grant.RefreshToken != "" { // it is the younger one
+			at.stand(result.Grant, now, share)
+		}
 		at.Former = false
 		others := slices.DeleteFunc(slices.Clone(at.Holders), func(h Holder) bool { return h.Cookie == was.Cookie })
 		at.Holders = append(others, was, Holder{Cookie: fresh})

@@ -33,7 +33,7 @@ func (h *house) raise(t *testing.T, cookie, txn string) (session.Session, string
 
 func (h *house) level(t *testing.T, cookie string) string {
 	t.Helper()
-	live, err := h.Resume(t.Context(), "support", cookie, true)
+	live, err := h.Resume(t.Context(), "support", cookie, session.Use{Active: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestReplacedCookieWorksAtBaseLevelUntilTheNewOneIsSeen(t *testing.T) {
 			if row.seen {
 				h.level(t, fresh)
 			}
-			live, err := h.Resume(t.Context(), "support", old, true)
+			live, err := h.Resume(t.Context(), "support", old, session.Use{Active: true})
 			if row.ok {
 				if who, _ := live.Who(h.now); err != nil || who.ACR != "" {
 					t.Errorf("got level %q, %v, want the base level", who.ACR, err)
@@ -117,7 +117,7 @@ func TestReplacedCookieIsNoActivity(t *testing.T) {
 	_, old := h.signIn(t, h.start())
 	raised, _ := h.raise(t, old, "t1")
 	h.now = h.now.Add(30 * time.Second)
-	if _, err := h.Resume(t.Context(), "support", old, true); err != nil {
+	if _, err := h.Resume(t.Context(), "support", old, session.Use{Active: true}); err != nil {
 		t.Fatal(err)
 	}
 	if at, err := h.store.Session(t.Context(), raised.SID); err != nil || at.Version != raised.Version {
@@ -159,7 +159,7 @@ func TestActivityAndStepUpDoNotUndoEachOther(t *testing.T) {
 	live, old := h.signIn(t, h.start())
 	draft := h.DraftRaised(live, old, session.Result{}, 15*time.Minute)
 	h.now = h.now.Add(10 * time.Minute)
-	if _, err := h.Resume(t.Context(), "support", old, true); err != nil { // another request was faster
+	if _, err := h.Resume(t.Context(), "support", old, session.Use{Active: true}); err != nil { // another request was faster
 		t.Fatal(err)
 	}
 	kept, err := h.Keep(t.Context(), draft)

@@ -59,7 +59,7 @@ func (p *pending) list() []signOut {
 // Settle tries once to write down the sign-outs that wait for the store.
 func (s *Sessions) Settle(ctx context.Context) {
 	for _, one := range s.pending.list() {
-		live, err := s.find(ctx, one.app, one.cookie)
+		live, err := s.find(ctx, one.app, one.cookie, 0)
 		if err == nil {
 			_, err = s.signOut(ctx, live, identity.SignedOut)
 		}

@@ -10,12 +10,14 @@ import (
 
 const (
 	// maxRecent bounds the sessions in memory; each takes a few kilobytes.
-	maxRecent = 10_000
+	maxRecent = 50_000
 	// recentAge is how long what was read of a session may be used again.
 	recentAge = 30 * time.Second
 	// maxSilence is how long ago the log may have been read for anything in memory to be used: beyond
 	// it nobody could say which sessions have ended elsewhere.
 	maxSilence = 2 * time.Second
+	// maxDegraded is the longest that any configuration uses what is in memory while the store is down.
+	maxDegraded = time.Hour
 )
 
 // recent keeps sessions as they were read lately, so that a renewal need not ask the store again. What
@@ -66,9 +68,41 @@ func (r *recent) believed(sid string, now time.Time) bool {
 	return !ended && now.Sub(r.heard) < maxSilence
 }
 
-// keep remembers what the store said of a session when it was asked at the given time.
-func (r *recent) keep(h Handle, s Session, at time.Time) {
+// last returns a session that the store spoke of less than so long ago, when it was alive, unless its end
+// has been heard of since.
+func (r *recent) last(h Handle, within time.Duration) (Session, bool) {
+	last, ok := r.sessions.GetIfPresent(h)
+	now := r.now()
+	if !ok || now.Sub(last.at) >= within || last.session.Alive(now) != nil || r.over(last.session.SID) {
+		return Session{}, false
+	}
+	last.session.Degraded = true
+	return last.session, true
+}
+
+func (r *recent) over(sid string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ended := r.ended[sid]
+	return ended
+}
+
+// keep remembers what the store said of a session when it was asked at the given time, and returns it with
+// what the person did since, if the store could not be told.
+func (r *recent) keep(h Handle, s Session, at time.Time) Session {
+	if last, ok := r.sessions.GetIfPresent(h); ok && last.session.SID == s.SID && last.session.Active.After(s.Active) {
+		s.Active = last.session.Active
+	}
 	r.sessions.Set(h, reading{s, at})
+	return s
+}
+
+// stir remembers that the person has done something.
+func (r *recent) stir(h Handle, now time.Time) {
+	if last, ok := r.sessions.GetIfPresent(h); ok {
+		last.session.Active = now
+		r.sessions.Set(h, last)
+	}
 }
 
 // end obeys a revocation at once.
@@ -89,7 +123,7 @@ func (r *recent) hear(entries []Revocation, at time.Time) {
 	defer r.mu.Unlock()
 	r.heard = at
 	for sid, since := range r.ended {
-		if at.Sub(since) > recentAge+overlap {
+		if at.Sub(since) > maxDegraded+overlap {
 			delete(r.ended, sid)
 		}
 	}

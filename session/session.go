@@ -21,6 +21,18 @@ type Config struct {
 	Now    func() time.Time
 	// NewID returns a new unguessable string of at least 128 bit.
 	NewID func() string
+	// Random returns a number in [0, 1) that spreads checks of liveness; it guards nothing. May be nil.
+	Random func() float64
+
+	// Refresh asks the issuer of who with the refresh token of a sign-in whether that still stands, and returns
+	// what to ask with the next time; an empty RefreshToken means that the old one goes on. Its error is an
+	// [identity.Rejection] with code EndedByIssuer if the sign-in is over, an [identity.Outage] if there was no
+	// answer. nil: nobody is asked.
+	Refresh func(ctx context.Context, who identity.Identity, refreshToken string) (identity.Grant, error)
+	// Revoke gives the refresh token of an ended session back to the issuer of that name. May be nil.
+	Revoke func(ctx context.Context, idp, refreshToken string) error
+	// Heard is told what came of asking an issuer; it may be called concurrently. May be nil.
+	Heard func(Inquiry)
 }
 
 // Sessions remembers who signed in. It is safe for concurrent use.
@@ -29,6 +41,8 @@ type Sessions struct {
 	waiters waiters
 	pending pending
 	recent  *recent
+
+	inquiries inquiries
 
 	following sync.Mutex
 	upTo      time.Time // the log has been read up to here, by the store's clock
@@ -41,7 +55,7 @@ func New(cfg Config) (*Sessions, error) {
 		return nil, err
 	}
 	return &Sessions{
-		cfg: cfg, waiters: waiters{busy: map[string]bool{}},
+		cfg: cfg, waiters: waiters{busy: map[string]bool{}}, inquiries: inquiries{running: map[string]*inquiry{}},
 		pending: pending{signOut: map[Handle]signOut{}}, recent: known,
 	}, nil
 }
@@ -52,6 +66,8 @@ type Limits struct {
 	Idle time.Duration
 	// Absolute is the greatest age of the session.
 	Absolute time.Duration
+	// Unasked is that of one whose issuer cannot be asked about it later; 0: Absolute.
+	Unasked time.Duration
 	// Linger is how long a row is kept after the session's end, so that a late request learns why it ended.
 	Linger time.Duration
 }
@@ -61,8 +77,8 @@ func (s Session) Alive(now time.Time) error {
 	switch {
 	case !s.Ended.IsZero():
 		return identity.Reject(s.Cause, "ended "+since(now, s.Ended), "a session that was not ended")
-	case !now.Before(s.Ends):
-		return identity.Reject(identity.AbsoluteTimeout, "age "+age(now, s.Started), "at most "+s.Ends.Sub(s.Started).String())
+	case !now.Before(s.Until()):
+		return identity.Reject(identity.AbsoluteTimeout, "age "+age(now, s.Started), "at most "+s.Until().Sub(s.Started).String())
 	case s.Idle > 0 && !now.Before(s.Active.Add(s.Idle)):
 		return identity.Reject(identity.IdleTimeout, "last active "+since(now, s.Active), "at most "+s.Idle.String()+" ago")
 	}
@@ -70,15 +86,29 @@ func (s Session) Alive(now time.Time) error {
 }
 
 // Left is the time until the absolute end.
-func (s Session) Left(now time.Time) time.Duration { return s.Ends.Sub(now) }
+func (s Session) Left(now time.Time) time.Duration { return s.Until().Sub(now) }
+
+// Until is the absolute end: that of the session, or of the refresh token that it stands by, whichever is
+// sooner.
+func (s Session) Until() time.Time {
+	if lapses := s.Standing.Lapses; !lapses.IsZero() && lapses.Before(s.Ends) {
+		return lapses
+	}
+	return s.Ends
+}
 
 // Look returns the app's session that the cookie holds, without counting it as activity. Its error is
 // an [identity.Rejection] if there is none or it has ended.
 func (s *Sessions) Look(ctx context.Context, app, cookie string) (Session, error) {
+	return s.lookUp(ctx, app, cookie, 0)
+}
+
+// lookUp is Look, for at most so long from memory while the store is down.
+func (s *Sessions) lookUp(ctx context.Context, app, cookie string, degraded time.Duration) (Session, error) {
 	if s.pending.has(cookie) {
 		return Session{}, identity.Reject(identity.SignedOut, "signed out", "a session that was not ended")
 	}
-	found, err := s.find(ctx, app, cookie)
+	found, err := s.find(ctx, app, cookie, degraded)
 	if err != nil {
 		return Session{}, err
 	}
@@ -86,11 +116,11 @@ func (s *Sessions) Look(ctx context.Context, app, cookie string) (Session, error
 }
 
 // find returns the app's session that the cookie leads to, ended or not.
-func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error) {
+func (s *Sessions) find(ctx context.Context, app, cookie string, degraded time.Duration) (Session, error) {
 	if cookie == "" {
 		return Session{}, identity.Reject(identity.NoSession, "no session cookie", "a session cookie")
 	}
-	found, err := s.read(ctx, cookieHandle(cookie))
+	found, err := s.read(ctx, cookieHandle(cookie), degraded)
 	if errors.Is(err, ErrNotFound) || err == nil && found.App != app {
 		return Session{}, identity.Reject(identity.NoSession, "unknown session cookie", "the cookie of a session of this app")
 	}
@@ -105,35 +135,68 @@ func (s *Sessions) find(ctx context.Context, app, cookie string) (Session, error
 }
 
 // read returns the session that a handle leads to: from memory if it is known to be alive, else from
-// the store.
-func (s *Sessions) read(ctx context.Context, h Handle) (Session, error) {
+// the store; if that is down, from memory if the store confirmed it less than degraded ago.
+func (s *Sessions) read(ctx context.Context, h Handle, degraded time.Duration) (Session, error) {
 	if known, ok := s.recent.get(h); ok {
 		return known, nil
+	}
+	if s.recent.silence() >= maxSilence { // the store is down: nobody need wait to hear it again
+		if known, ok := s.recent.last(h, degraded); ok {
+			return known, nil
+		}
 	}
 	asked := s.cfg.Now()
 	found, err := s.cfg.Store.Find(ctx, h)
 	if err == nil {
-		s.recent.keep(h, found, asked)
+		return s.recent.keep(h, found, asked), nil
+	}
+	if known, ok := s.recent.last(h, degraded); ok && !errors.Is(err, ErrNotFound) {
+		return known, nil
 	}
 	return found, err
 }
 
-// Resume is [Sessions.Look] for a request that wants to use the session. Only an active one, caused by
-// the person and not by a timer, slides the idle limit.
-func (s *Sessions) Resume(ctx context.Context, app, cookie string, active bool) (Session, error) {
-	found, err := s.Look(ctx, app, cookie)
-	if err != nil {
+// A Use says how a request wants to use a session.
+type Use struct {
+	// Active: the person has done something just now. Only that slides the idle limit, not a timer's request.
+	Active bool
+	// Degraded is for how long after the store has confirmed a session it may be used while the store is down;
+	// 0: not at all.
+	Degraded time.Duration
+}
+
+// Resume is [Sessions.Look] for a request that wants to use the session.
+func (s *Sessions) Resume(ctx context.Context, app, cookie string, use Use) (Session, error) {
+	found, err := s.lookUp(ctx, app, cookie, use.Degraded)
+	switch {
+	case err != nil:
 		return found, err
+	case found.Degraded:
+		return s.resumeDegraded(found, cookie, use), nil
 	}
-	if found = s.retire(ctx, found, cookie); !active || found.Former {
+	if found = s.retire(ctx, found, cookie); !use.Active || found.Former {
 		return found, nil
 	}
 	asked := s.cfg.Now()
-	if found, err = s.slide(ctx, found); err != nil {
+	slid, err := s.slide(ctx, found)
+	if err != nil {
+		if known, ok := s.recent.last(cookieHandle(cookie), use.Degraded); ok && !errors.Is(err, ErrNotFound) {
+			return s.resumeDegraded(known, cookie, use), nil
+		}
 		return Session{}, err
 	}
-	s.recent.keep(cookieHandle(cookie), found, asked)
-	return found, found.Alive(asked) // it may have ended while we wrote
+	s.recent.keep(cookieHandle(cookie), slid, asked)
+	return slid, slid.Alive(asked) // it may have ended while we wrote
+}
+
+// resumeDegraded uses a session while the store is down. What the person does is remembered here, so that
+// nobody is idle for the store's fault.
+func (s *Sessions) resumeDegraded(live Session, cookie string, use Use) Session {
+	if now := s.cfg.Now(); use.Active && live.Idle > 0 && !live.Former {
+		live.Active = now
+		s.recent.stir(cookieHandle(cookie), now)
+	}
+	return live
 }
 
 // slide moves the idle limit, at a grain that spares the store a write at every keystroke.
@@ -159,6 +222,8 @@ type Start struct {
 	Limits   Limits
 	// Txn names the sign-in result that the session uses up, and IDToken is the token it brought.
 	Txn, IDToken string
+	// Grant asks the issuer later whether the sign-in still stands; zero without one.
+	Grant identity.Grant
 }
 
 // A Draft is a session that is ready to be kept. What must be done before it may exist, signing its
@@ -196,7 +261,7 @@ func (s *Sessions) DraftDerived(start Start, token string) Draft {
 // OfToken returns the session that an ID token has begun before. Its error is [ErrNotFound] if it has
 // begun none, an [identity.Rejection] if that session has ended.
 func (s *Sessions) OfToken(ctx context.Context, app, token string) (Session, error) {
-	known, err := s.read(ctx, tokenHandle(app, token))
+	known, err := s.read(ctx, tokenHandle(app, token), 0)
 	if errors.Is(err, ErrNotFound) {
 		return Session{}, err
 	}
@@ -222,14 +287,21 @@ func (s *Sessions) Keep(ctx context.Context, d Draft) (Session, error) {
 }
 
 func (s *Sessions) begin(start Start, kind Kind) Session {
-	now := s.cfg.Now()
-	ends := now.Add(start.Limits.Absolute)
-	return Session{
+	now, limits := s.cfg.Now(), start.Limits
+	ends := now.Add(limits.Absolute)
+	fresh := Session{
 		SID: s.cfg.NewID(), App: start.App, Kind: kind, Customer: start.Customer,
 		Identity: start.Identity, IDToken: start.IDToken,
-		Started: now, Active: now, Idle: start.Limits.Idle, Ends: ends,
-		Expires: ends.Add(start.Limits.Linger),
+		Started: now, Active: now, Idle: limits.Idle, Ends: ends, Expires: ends.Add(limits.Linger),
 	}
+	fresh.bound(start.Identity.SessionEnds)
+	switch {
+	case start.Grant.RefreshToken != "":
+		fresh.stand(start.Grant, now, s.share())
+	case kind == SignIn && limits.Unasked > 0:
+		fresh.bound(now.Add(limits.Unasked))
+	}
+	return fresh
 }
 
 func insertError(err error) error {

@@ -131,7 +131,7 @@ func TestSessionEndsAtItsLimits(t *testing.T) {
 			begun := h.now
 			for {
 				h.now = h.now.Add(c.pause)
-				_, err := h.Resume(t.Context(), "support", cookie, c.active)
+				_, err := h.Resume(t.Context(), "support", cookie, session.Use{Active: c.active})
 				if err == nil && h.now.Sub(begun) < 11*time.Hour {
 					continue
 				}
@@ -314,7 +314,7 @@ func TestIdleLimitIsWrittenSparingly(t *testing.T) {
 	live, cookie := h.signIn(t, h.start())
 	for range 50 {
 		h.now = h.now.Add(time.Second)
-		if _, err := h.Resume(t.Context(), "support", cookie, true); err != nil {
+		if _, err := h.Resume(t.Context(), "support", cookie, session.Use{Active: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -348,7 +348,7 @@ func (h *house) transaction(t *testing.T) (session.Transaction, session.Claim) {
 func TestOnlyTheStartingPageAndBrowserClaims(t *testing.T) {
 	h := newHouse(t)
 	tx, good := h.transaction(t)
-	if err := h.Complete(t.Context(), tx, h.start().Identity, "id.to.ken"); err != nil {
+	if err := h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity, IDToken: "id.to.ken"}); err != nil {
 		t.Fatal(err)
 	}
 	_, foreign := h.transaction(t)
@@ -382,7 +382,7 @@ func TestSignInOfAnotherBrowserIsNotClaimed(t *testing.T) {
 	tx, attacker := h.transaction(t)
 	victim := tx // started from the attacker's link: the same txn and challenge
 	victim.State = "the victim's"
-	if err := h.Complete(t.Context(), victim, h.start().Identity, ""); err != nil {
+	if err := h.Complete(t.Context(), victim, session.SignedIn{Identity: h.start().Identity}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := h.Claim(t.Context(), attacker)
@@ -392,10 +392,10 @@ func TestSignInOfAnotherBrowserIsNotClaimed(t *testing.T) {
 func TestResultIsClaimedOnce(t *testing.T) {
 	h := newHouse(t)
 	tx, claim := h.transaction(t)
-	if err := h.Complete(t.Context(), tx, h.start().Identity, ""); err != nil {
+	if err := h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, h.Complete(t.Context(), tx, h.start().Identity, ""), identity.SignInClaimed)
+	wantCode(t, h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity}), identity.SignInClaimed)
 	result, err := h.Claim(t.Context(), claim)
 	if err != nil {
 		t.Fatal(err)
@@ -434,7 +434,7 @@ func TestSignInExpires(t *testing.T) {
 	wantCode(t, err, identity.SignInExpired)
 
 	tx, claim := h.transaction(t)
-	if err := h.Complete(t.Context(), tx, h.start().Identity, ""); err != nil {
+	if err := h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity}); err != nil {
 		t.Fatal(err)
 	}
 	h.now = h.now.Add(2 * time.Minute)
@@ -457,7 +457,7 @@ func TestProgressTellsOnlyThePageThatStarted(t *testing.T) {
 	}
 	want(claim.Verifier, session.Progress{State: session.Failed, Error: "access_denied"})
 	want("somebody else's", session.Progress{State: session.Pending})
-	if err := h.Complete(t.Context(), tx, h.start().Identity, ""); err != nil { // the person went back and signed in after all
+	if err := h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity}); err != nil { // the person went back and signed in after all
 		t.Fatal(err)
 	}
 	want(claim.Verifier, session.Progress{State: session.Complete})
@@ -480,7 +480,7 @@ func TestProgressWaitsForOneOnly(t *testing.T) {
 	if p := <-waited; p.State != session.Pending { // the second does not wait
 		t.Errorf("second waiter: got %+v", p)
 	}
-	if err := h.Complete(t.Context(), tx, h.start().Identity, ""); err != nil {
+	if err := h.Complete(t.Context(), tx, session.SignedIn{Identity: h.start().Identity}); err != nil {
 		t.Fatal(err)
 	}
 	if p := <-waited; p.State != session.Complete {

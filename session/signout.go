@@ -10,20 +10,29 @@ import (
 )
 
 // End ends a session for the given cause and returns it as it is then. A session that has ended before
-// keeps its first cause. Every replica hears of it.
+// keeps its first cause. Every replica hears of it, and the issuer's refresh token is given back.
 func (s *Sessions) End(ctx context.Context, live Session, cause identity.Code) (Session, error) {
 	now := s.cfg.Now()
+	var refreshToken string
 	ended, err := s.change(ctx, live, func(at *Session) bool {
 		if !at.Ended.IsZero() {
+			refreshToken = "" // whoever ended it gives that back
 			return false
 		}
-		at.Ended, at.Cause = now, cause
+		refreshToken = at.Standing.RefreshToken
+		at.end(now, cause)
 		return true
 	}, s.cfg.Store.End)
 	if err == nil {
 		s.recent.end(ended.SID)
+		s.giveBack(ended, refreshToken)
 	}
 	return ended, err
+}
+
+// end ends the session. What could ask about it is forgotten.
+func (s *Session) end(now time.Time, cause identity.Code) {
+	s.Ended, s.Cause, s.Standing = now, cause, Standing{}
 }
 
 // MarkerLifetime is how long a sign-out keeps older tokens from beginning a session: a day, and more
@@ -34,7 +43,7 @@ const MarkerLifetime = oldestToken + time.Hour
 // [ErrNotFound] if the cookie holds none. If the store is away the error says so, and yet nobody can use
 // the session at this replica any more; [Sessions.Run] writes the sign-out down later.
 func (s *Sessions) SignOut(ctx context.Context, app, cookie string) (Session, error) {
-	live, err := s.find(ctx, app, cookie)
+	live, err := s.find(ctx, app, cookie, 0)
 	if errors.Is(err, identity.ErrRejected) {
 		return Session{}, ErrNotFound
 	}

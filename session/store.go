@@ -125,6 +125,8 @@ type Session struct {
 	// IDToken is the upstream ID token of a sign-in, kept as id_token_hint for sign-out; sealed at rest.
 	IDToken string    `json:"id_token,omitempty"`
 	Started time.Time `json:"started"`
+	// Standing is what the issuer said of the sign-in since; zero if it cannot be asked.
+	Standing Standing `json:"standing,omitzero"`
 	// Raised is a higher level of authentication that was reached since; nil if none was.
 	Raised *Level `json:"raised,omitempty"`
 	// Holders are the cookies that lead to the session; none: the one that it began with.
@@ -132,6 +134,8 @@ type Session struct {
 	// Former is true if the session was found by a cookie value that another has replaced: such a one has
 	// but moments left, at the base level.
 	Former bool `json:"-"`
+	// Degraded is true if the store could not be asked, and this is what it said some time ago.
+	Degraded bool `json:"-"`
 	// Active is the last time the person did something; it slides the idle limit.
 	Active time.Time `json:"active"`
 	// Idle is the greatest pause between two activities; 0: none is required.
@@ -173,6 +177,7 @@ type Result struct {
 	State    string            `json:"state"`
 	Identity identity.Identity `json:"identity"`
 	IDToken  string            `json:"id_token,omitempty"`
+	Grant    identity.Grant    `json:"grant,omitzero"`
 	// Purpose and Expected are the transaction's.
 	Purpose  string `json:"purpose,omitempty"`
 	Expected string `json:"expected,omitempty"`

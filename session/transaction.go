@@ -77,11 +77,18 @@ func (s *Sessions) OpenTransaction(cookie string) (Transaction, error) {
 	return t, nil
 }
 
+// SignedIn is what an issuer says when it has signed a person in.
+type SignedIn struct {
+	Identity identity.Identity
+	IDToken  string
+	Grant    identity.Grant
+}
+
 // Complete stores the outcome of a sign-in for the page that started it. Its error is an
 // [identity.Rejection] if the transaction has an outcome already.
-func (s *Sessions) Complete(ctx context.Context, t Transaction, who identity.Identity, idToken string) error {
+func (s *Sessions) Complete(ctx context.Context, t Transaction, in SignedIn) error {
 	err := s.cfg.Store.PutResult(ctx, Result{
-		Txn: t.Txn, Challenge: t.Challenge, State: t.State, Identity: who, IDToken: idToken,
+		Txn: t.Txn, Challenge: t.Challenge, State: t.State, Identity: in.Identity, IDToken: in.IDToken, Grant: in.Grant,
 		Purpose: t.Purpose, Expected: t.Expected, Expires: s.cfg.Now().Add(resultLifetime),
 	})
 	if errors.Is(err, ErrExists) {

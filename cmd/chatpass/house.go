@@ -17,6 +17,7 @@ import (
 	"chatpass/config"
 	"chatpass/decision"
 	"chatpass/exchange"
+	"chatpass/identity"
 	"chatpass/keys"
 	"chatpass/oidc"
 	"chatpass/seal"
@@ -37,6 +38,7 @@ type house struct {
 	snapshot snapshot // without a path: none
 	front    atomic.Pointer[front]
 	leaving  atomic.Bool // the process is about to end
+	alarms   alarm
 
 	// What follows is there once the house is open.
 	opened   atomic.Bool
@@ -84,7 +86,16 @@ func (h *house) open(ctx context.Context) (err error) {
 	if h.ring, err = keys.Open(ctx, p.keys); err != nil {
 		return errors.Join(fmt.Errorf("open key ring: %w", explainRing(err)), h.close())
 	}
-	h.sessions, err = session.New(session.Config{Store: h.store.Sessions(), Sealer: h.sealer, Now: time.Now, NewID: rand.Text})
+	h.sessions, err = session.New(session.Config{
+		Store: h.store.Sessions(), Sealer: h.sealer, Now: time.Now, NewID: rand.Text, Random: mathrand.Float64,
+		Refresh: func(ctx context.Context, who identity.Identity, refreshToken string) (identity.Grant, error) {
+			return h.front.Load().gate.Refresh(ctx, who, refreshToken)
+		},
+		Revoke: func(ctx context.Context, idp, refreshToken string) error {
+			return h.front.Load().gate.Revoke(ctx, idp, refreshToken)
+		},
+		Heard: h.reportInquiry,
+	})
 	if err != nil {
 		return errors.Join(err, h.close())
 	}

@@ -173,7 +173,10 @@ func appConfig(c config.App) (exchange.App, error) {
 		Name: c.Name, Audience: c.Audience, Issuers: c.Issuers, Origins: c.Origins, ReturnTo: c.ReturnTo,
 		Scopes: c.Scopes, Lifetime: c.ContextLifetime, Typ: c.ContextTyp, Rules: rules,
 		Subject: kind, Sector: cmp.Or(c.SubjectSector, c.Name), Salt: []byte(c.SubjectSalt.Reveal()),
-		SignIn:           session.Limits{Idle: c.Session.Idle, Absolute: c.Session.Absolute, Linger: c.ContextLifetime + linger},
+		SignIn: session.Limits{
+			Idle: c.Session.Idle, Absolute: c.Session.Absolute, Unasked: c.Session.Unasked, Linger: c.ContextLifetime + linger,
+		},
+		Liveness: session.Liveness{Every: c.Session.Liveness, Grace: c.Session.LivenessGrace}, Degraded: c.DegradedRenewal,
 		Derived:          session.Limits{Absolute: c.Session.SiteAbsolute.Limit, Linger: c.ContextLifetime + linger},
 		DerivedBySubject: c.Session.SiteAbsolute.Subject, Kiosk: c.Session.Kiosk,
 		StepUp: exchange.StepUp{ACR: c.StepUp.ACR, Lifetime: c.StepUp.Lifetime},
@@ -186,7 +189,7 @@ func appConfig(c config.App) (exchange.App, error) {
 
 func issuerConfig(cfg *config.Config, c config.Issuer) (oidc.Config, error) {
 	issuer := oidc.Config{
-		Name: c.Name, Issuer: c.Issuer, Tenants: c.Tenants, Aliases: c.IssuerAliases, Scopes: c.Scopes, Userinfo: c.Userinfo,
+		Name: c.Name, Issuer: c.Issuer, Tenants: c.Tenants, Aliases: c.IssuerAliases, Scopes: c.Scopes, Refresh: c.Refresh, Userinfo: c.Userinfo,
 		FrontchannelLogout: c.FrontchannelLogout,
 		ClientID:           c.ClientID, ClientSecret: c.ClientSecret.Reveal(),
 		PrivateKey: []byte(c.PrivateKey.Reveal()), AssertionAudience: c.AssertionAudience,

@@ -198,7 +198,7 @@ type shownSession struct {
 }
 
 func show(s session.Session) shownSession {
-	shown := shownSession{SID: s.SID, App: s.App, Kind: s.Kind, IDP: s.Identity.IDP, State: "alive", Started: s.Started, Active: s.Active, Ends: s.Ends}
+	shown := shownSession{SID: s.SID, App: s.App, Kind: s.Kind, IDP: s.Identity.IDP, State: "alive", Started: s.Started, Active: s.Active, Ends: s.Until()}
 	if rejection, ok := errors.AsType[*identity.Rejection](s.Alive(time.Now())); ok {
 		shown.State = string(rejection.Code) + " " + exchange.Lookup(rejection.Code).Reason
 	}

@@ -229,8 +229,10 @@ func TestRefreshProvesWhoWeAre(t *testing.T) {
 		want map[string]bool // parameters that are sent, or not
 	}{
 		{"secret in the form", func(c *oidc.Config) {}, map[string]bool{"client_id": true, "client_secret": true, "client_assertion": false}},
-		{"private key", func(c *oidc.Config) { c.ClientSecret, c.PrivateKey = "", asPEM(t, newPrivate(t, "P-256")) },
-			map[string]bool{"client_id": true, "client_secret": false, "client_assertion": true}},
+		{
+			"private key", func(c *oidc.Config) { c.ClientSecret, c.PrivateKey = "", asPEM(t, newPrivate(t, "P-256")) },
+			map[string]bool{"client_id": true, "client_secret": false, "client_assertion": true},
+		},
 		{"public client", func(c *oidc.Config) { c.ClientSecret = "" }, map[string]bool{"client_id": true, "client_secret": false, "client_assertion": false}},
 	}
 	for _, row := range rows {

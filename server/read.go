@@ -44,13 +44,18 @@ func insteadOf(name string) string {
 
 const formType = "application/x-www-form-urlencoded"
 
+// isForm tells whether the body is declared to be a form, once, and as it is read here: as UTF-8, and not
+// compressed. A reader before us that obeyed what we leave out of account would see another request.
 func isForm(r *http.Request) bool {
-	declared := r.Header.Get("Content-Type")
-	if declared == formType { // as nearly all write it
+	declared := r.Header["Content-Type"]
+	if len(declared) != 1 || r.Header["Content-Encoding"] != nil {
+		return false
+	}
+	if declared[0] == formType { // as nearly all write it
 		return true
 	}
-	kind, _, _ := mime.ParseMediaType(declared)
-	return kind == formType
+	kind, terms, err := mime.ParseMediaType(declared[0])
+	return err == nil && kind == formType && strings.EqualFold(cmp.Or(terms["charset"], "utf-8"), "utf-8")
 }
 
 // readForm reads a form from the body alone: nothing is taken from the query. Each parameter may come
@@ -132,7 +137,10 @@ func readBody(r *http.Request) (string, error) {
 var errMediaType = errors.New("media type not served")
 
 func mediaType(r *http.Request, want string) error {
-	given := cmp.Or(decision.Clip(r.Header.Get("Content-Type")), "no content type")
+	given := cmp.Or(decision.Clip(strings.Join(r.Header["Content-Type"], " and ")), "no content type")
+	if coding := r.Header.Get("Content-Encoding"); coding != "" {
+		given += " in content coding " + decision.Clip(coding)
+	}
 	refusal := exchange.Refuse(identity.MethodNotAllowed, "send content type "+want).Measured(given, want)
 	refusal.Err = fmt.Errorf("%w: %w", errMediaType, refusal.Err)
 	return refusal

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strings"
 
 	"chatpass/decision"
 	"chatpass/exchange"
@@ -56,7 +55,7 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) readClaim(r *http.Request, body claimBody, call pageCall) (exchange.Request, error) {
 	req := exchange.Request{
 		RequestID: requestID(r), Credentials: call.credentials(),
-		Audience: body.audience(), Scope: strings.Fields(body.Scope), Conversation: body.Conversation,
+		Audience: body.audience(), Scope: readScope(body.Scope), Conversation: body.Conversation,
 		ExpectedCustomer: body.ExpectedCustomer,
 		Replaces:         sessionOf(r, call.client.App.Name), Active: true,
 	}

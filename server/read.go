@@ -91,6 +91,12 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	return form, nil
 }
 
+// readScope reads scopes, which spaces alone separate (RFC 6749 §3.3): what has a tab or a line feed in it
+// is no scope of anybody's, and is not taken apart into some that are.
+func readScope(scope string) []string {
+	return strings.FieldsFunc(scope, func(r rune) bool { return r == ' ' })
+}
+
 // readQuery reads the parameters of a request without a body, each of which may come once.
 func readQuery(r *http.Request) (url.Values, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)

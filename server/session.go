@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"chatpass/exchange"
@@ -130,7 +129,7 @@ func (b contextBody) request(r *http.Request, call pageCall) (exchange.Request, 
 	return exchange.Request{
 		Level: level, RequestID: requestID(r), Credentials: call.credentials(),
 		SubjectToken: sessionOf(r, call.client.App.Name), SubjectTokenType: exchange.Cookie,
-		Audience: b.audience(), Scope: strings.Fields(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
+		Audience: b.audience(), Scope: readScope(b.Scope), Conversation: b.Conversation, ExpectedCustomer: b.ExpectedCustomer,
 		Active: b.Activity == "active",
 	}, nil
 }

@@ -63,7 +63,7 @@ func readExchange(r *http.Request, form url.Values) (exchange.Request, error) {
 		ActorToken: form.Get("actor_token"), ActorTokenType: exchange.TokenType(form.Get("actor_token_type")),
 		RequestedTokenType: exchange.TokenType(form.Get("requested_token_type")),
 		Audience:           form["audience"], Resource: form["resource"],
-		Scope: strings.Fields(form.Get("scope")), Conversation: form.Get("conversation"),
+		Scope: readScope(form.Get("scope")), Conversation: form.Get("conversation"),
 	}, nil
 }
 

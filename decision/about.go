@@ -162,7 +162,7 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Send the member `id_token` of that answer.",
 	},
 	identity.ClaimAmbiguous: {
-		Check: "token members", Meaning: "The token holds the same claim twice, or two that differ in case alone.",
+		Check: "token members", Meaning: "The token holds the same claim twice, or one whose name differs in case alone from one that a standard gives, such as `Sub`.",
 		Usual: "A forged token, or a broken issuer.", likely: "The token is forged, or its issuer is broken: it has {measured}.",
 		Remedy: "Have the issuer mend it: there is no safe reading.",
 	},
@@ -209,7 +209,7 @@ var refusals = map[identity.Code]Refusal{
 	},
 	identity.MappingFailed: {
 		Check: "claims", Meaning: "A claim of the context, or the customer id, could not be made.",
-		Usual: "The rule reads a claim that this person does not have.", likely: "The rule {required} of app {app} gives \"{measured}\" for this person.",
+		Usual: "The rule reads a claim that this person does not have.", likely: "App {app} could not apply a rule to this person: {measured}. The rule is {required}.",
 		Remedy: "Have the issuer send what the rule reads, or write the rule so that it allows for that: `claims.?tier.orValue('standard')`, or `claims.?tier` to leave the claim out. `chatpass check --token` tries it.",
 	},
 	identity.ContextTooLarge: {

@@ -150,6 +150,8 @@ func TestCauseIsMadeOfTheValues(t *testing.T) {
 			identity.IssuedInFuture, "issued 7m0s ahead", "at most 1m0s ahead"),
 		`The token was made for somebody else, or does not say for whom: it has audience "crm", where one of shop-web is needed.`: refused(
 			identity.AudienceMismatch, `audience "crm"`, "one of shop-web"),
+		`App support could not apply a rule to this person: a number as element 2 of the list. The rule is claims.groups: a list of strings.`: refused(
+			identity.MappingFailed, "a number as element 2 of the list", "claims.groups: a list of strings"),
 		"The issuer answered access_denied.": refused("", "access_denied", "a code"),
 	} {
 		if got := d.Cause(); got != want {

@@ -113,7 +113,7 @@ func (e *evaluation) byContext(ctx context.Context) (subject, error) {
 	e.record.Pass("session", "in use", "one of this app that has not ended")
 	if bound := from.Chat.Conversation; bound != "" && e.req.Conversation != "" && e.req.Conversation != bound {
 		return subject{}, Refuse(identity.ActorWider, "the context is bound to another conversation").
-			Measured("another conversation", "the one that the context is bound to, or none")
+			Measured("another conversation", "its own conversation")
 	}
 	e.most.audience = common(from.Audience, e.most.audience)
 	e.most.scope = common(e.most.scope, strings.Fields(from.Scope))

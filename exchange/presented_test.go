@@ -130,6 +130,24 @@ func set(name string, value any) func(map[string]any) {
 
 func drop(name string) func(map[string]any) { return func(m map[string]any) { delete(m, name) } }
 
+func TestAnotherConversationIsExplained(t *testing.T) {
+	h := newHouse(t)
+	bound := narrowing("back", h.wide(t).Token)
+	bound.Conversation = "42"
+	got, err := h.Exchange(t.Context(), bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap := narrowing("back", got.Token)
+	swap.Conversation = "43"
+	_, err = h.Exchange(t.Context(), swap)
+	wantRefusal(t, err, identity.ActorWider)
+	want := "The client asked for another conversation, and the context that it comes from has its own conversation."
+	if cause := h.audit[len(h.audit)-1].Cause(); cause != want {
+		t.Errorf("got  %s\nwant %s", cause, want)
+	}
+}
+
 func TestContextOfAnEndedSessionSaysWhyItEnded(t *testing.T) {
 	for _, cause := range []identity.Code{identity.SignedOut, identity.EndedByIssuer, identity.Revoked, identity.PersonDisabled} {
 		h := newHouse(t)

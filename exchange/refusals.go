@@ -40,7 +40,7 @@ var refusals = map[identity.Code]Refusal{
 	identity.TokenAlreadyUsed:    {"already_used", invalidRequest, 400, RetryLogin, "this may be used only once, and was used before"},
 	identity.AuthenticationStale: {"authentication_too_old", invalidRequest, 400, RetryLogin, "the person signed in longer ago than asked for"},
 	identity.NotAnIDToken:        {"not_an_id_token", invalidRequest, 400, RetryNo, "the token is of another kind than its declared type"},
-	identity.ClaimAmbiguous:      {"claim_ambiguous", invalidRequest, 400, RetryNo, "the token holds the same claim twice"},
+	identity.ClaimAmbiguous:      {"claim_ambiguous", invalidRequest, 400, RetryNo, "the token holds the same claim twice, or one that differs in case alone from a standard one"},
 	identity.ClaimMissing:        {"claim_missing", invalidRequest, 400, RetryNo, "the token lacks a required claim, or names the person in more than 255 bytes"},
 	identity.HeaderUnsupported:   {"header_unsupported", invalidRequest, 400, RetryNo, "the token is encrypted or has a critical header that is not supported"},
 	identity.StepUpNeeded:        {"step_up_needed", "insufficient_user_authentication", 401, RetryLogin, "a stronger or newer authentication of the person is needed"},

@@ -32,8 +32,9 @@ type answer struct {
 		SID string `json:"sid"`
 	} `json:"session"`
 	Context struct {
-		Token string `json:"token"`
-		JTI   string `json:"jti"`
+		Token     string `json:"token"`
+		JTI       string `json:"jti"`
+		ExpiresIn int    `json:"expires_in"`
 	} `json:"context"`
 
 	Error       string `json:"error"`

@@ -56,7 +56,7 @@ func newFleet(t testing.TB, more ...func(site)) *fleet {
 func (f *fleet) upstreamClient() map[string]any {
 	client := f.site.upstreamClient()
 	client["backchannel_logout_session_required"] = false
-	return client
+	return refreshing(client)
 }
 
 // another is the same site with listeners of its own.

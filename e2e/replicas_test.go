@@ -132,12 +132,15 @@ func TestReplicasKeepWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// A database that goes away signs nobody out and takes nobody out of rotation: replicas say "later" until
-// it is back, and go on.
+// A database that goes away signs nobody out and takes nobody out of rotation: who was confirmed lately goes on
+// with short contexts, to the others replicas say "later" until it is back.
 func TestReplicasOutliveTheirDatabase(t *testing.T) {
 	f := newFleet(t)
 	v, session := f.signIn(t, "alice")
 	v = v.held(t)
+	f.wantSession(t, v, session)
+	unseen, _ := f.signIn(t, "erin")
+	unseen = unseen.held(t)
 	leaving, _ := f.signIn(t, "bob")
 	leaving = leaving.held(t)
 	unclaimed, claim := f.comeBack(t, "carol")
@@ -145,8 +148,15 @@ func TestReplicasOutliveTheirDatabase(t *testing.T) {
 
 	f.shut(t)
 	for _, r := range f.replicas {
-		eventually(t, func() error { // what is in memory may serve a little longer
-			a := v.before(r).renew(t)
+		eventually(t, func() error { // the first seconds are as ever
+			a := v.before(r).renew(t).want(t, http.StatusOK)
+			if a.Context.ExpiresIn > 120 {
+				return fmt.Errorf("a context of %d s", a.Context.ExpiresIn)
+			}
+			return nil
+		})
+		eventually(t, func() error {
+			a := unseen.before(r).renew(t)
 			if a.header.Get("Set-Cookie") != "" {
 				t.Error("the browser is told to forget its session")
 			}
@@ -169,6 +179,15 @@ func TestReplicasOutliveTheirDatabase(t *testing.T) {
 
 	f.open(t)
 	f.wantSession(t, v, session)
+	for _, r := range f.replicas {
+		eventually(t, func() error {
+			if a := v.before(r).renew(t).want(t, http.StatusOK); a.Context.ExpiresIn <= 120 {
+				return fmt.Errorf("still a context of %d s", a.Context.ExpiresIn)
+			}
+			return nil
+		})
+		unseen.before(r).renew(t).want(t, http.StatusOK)
+	}
 	unclaimed.before(f.replicas[1]).call(t, "/v1/session", claim).want(t, http.StatusCreated)
 	f.replicas[2].asBackend(t, idToken).want(t, http.StatusOK)
 	f.wantRefused(t, leaving, "CP-404") // the sign-out is made good

@@ -3,6 +3,7 @@
 import http from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
+import { Operator } from './operator.mjs';
 
 // start listens on a free loopback port, or on port if given.
 //
@@ -15,25 +16,31 @@ export async function start({ clients, groups = {}, idToken = 300, port = 0 }) {
   const server = http.createServer();
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   const issuer = `http://localhost:${server.address().port}`;
+  const operator = new Operator();
   const provider = new Provider(issuer, {
     clients,
     jwks: { keys: await Promise.all(['RS256', 'ES256'].map(signingKey)) },
     claims: { openid: ['sub', 'groups'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false, // claims of the scopes in the ID token, as most issuers send them
-    findAccount: (_, sub) => ({ accountId: sub, claims: () => person(sub, groups[sub]) }),
+    findAccount: (_, sub) => operator.isDisabled(sub) ? undefined : { accountId: sub, claims: () => person(sub, groups[sub]) },
     loadExistingGrant: consentGiven,
     cookies: { keys: [crypto.randomUUID()] },
-    ttl: { IdToken: idToken, Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, AuthorizationCode: 60 },
+    ttl: { IdToken: idToken, Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, AuthorizationCode: 60, RefreshToken: 3600 },
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'), // nobody has to consent
+    rotateRefreshToken: true,
     fetch: withoutPublicAddressRule,
     features: {
       devInteractions: { enabled: true },
       backchannelLogout: { enabled: true },
+      revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: logoutPage },
     },
   });
   provider.on('backchannel.error', (_, err, client) => console.error(`back-channel logout of ${client.clientId}: ${err.message}`));
   provider.on('server_error', (_, err) => console.error(err));
-  server.on('request', provider.callback());
+  operator.watch(provider);
+  const answer = provider.callback();
+  server.on('request', (req, res) => operator.handle(req, res) || answer(req, res));
   return {
     issuer,
     provider,
@@ -57,7 +64,7 @@ function person(sub, groups = []) {
 // A company's own applications ask nobody for consent.
 async function consentGiven(ctx) {
   const grant = new ctx.oidc.provider.Grant({ accountId: ctx.oidc.session.accountId, clientId: ctx.oidc.client.clientId });
-  grant.addOIDCScope('openid email profile');
+  grant.addOIDCScope('openid email profile offline_access');
   await grant.save();
   return grant;
 }

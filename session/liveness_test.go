@@ -272,6 +272,38 @@ func TestParallelRenewalsAskTheIssuerOnce(t *testing.T) {
 	}
 }
 
+// Without grace nobody goes on without an answer, and yet nobody is refused because another replica asks.
+func TestWithoutGraceReplicasWaitForEachOther(t *testing.T) {
+	inTown(t, func(w *town) {
+		w.took, w.liveness.Grace = time.Second, 0
+		w.mustRenew(w.two)
+		for round := range 4 {
+			time.Sleep(16 * time.Minute)
+			var renewals sync.WaitGroup
+			for i := range 10 {
+				renewals.Go(func() {
+					time.Sleep(time.Duration(i) * 50 * time.Millisecond)
+					if _, err := w.renew([]*session.Sessions{w.one, w.two}[i%2]); err != nil {
+						t.Errorf("renewal %d: %v", i, err)
+					}
+				})
+			}
+			renewals.Wait()
+			w.wantCalls(round + 1)
+		}
+		w.took = 5 * time.Second
+		time.Sleep(16 * time.Minute)
+		for _, replica := range []*session.Sessions{w.one, w.two} {
+			_, err := w.renew(replica)
+			wantCode(t, err, identity.IssuerUnreachable)
+		}
+		time.Sleep(10 * time.Second)
+		w.mustRenew(w.two)
+		w.mustRenew(w.one)
+		w.wantCalls(5)
+	})
+}
+
 func TestChecksAreSpread(t *testing.T) {
 	for drawn, due := range map[float64]time.Duration{0: 12 * time.Minute, 0.5: 13*time.Minute + 30*time.Second, 0.999: 15*time.Minute - time.Second} {
 		inTown(t, func(w *town) {

@@ -272,7 +272,7 @@ chatpass demo: everything runs on this computer, with invented people and no pas
 
 Open the shop, ask the chat "What is my balance?" and sign in as one of the people. Contexts live 90
 seconds here: watch them being renewed. At the identity provider you can end a person's session,
-disable a person or rotate the keys. State is in %s. Ctrl-C ends it all.
+disable a person, rotate the keys or have its token endpoint fail. State is in %s. Ctrl-C ends it all.
 
 `, urlOf(on.shop), urlOf(on.service), urlOf(on.idp), dir)
 }

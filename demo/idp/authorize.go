@@ -20,6 +20,8 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	s, signedIn := p.currentSession(r)
 	switch {
+	case signedIn && req.satisfiedBy(s, p.cfg.Now()) && req.wantsSecond() && !s.second && req.prompt != "none":
+		p.askSecond(w, req, s)
 	case signedIn && req.satisfiedBy(s, p.cfg.Now()):
 		p.say("%s was signed in already and went straight back to %s", nameOf(s.sub), req.client.ID)
 		p.answer(w, r, req, url.Values{"code": {p.memory.putCode(req, s.sid)}})
@@ -79,6 +81,10 @@ func (p *Provider) admit(w http.ResponseWriter, r *http.Request, req authRequest
 	p.say("%s signed in to %s", who.Name, req.client.ID)
 	p.tellClients(r.Context(), ended)
 	s, _ := p.memory.look(cookie)
+	if req.wantsSecond() {
+		p.askSecond(w, req, s)
+		return
+	}
 	p.answer(w, r, req, url.Values{"code": {p.memory.putCode(req, s.sid)}})
 }
 

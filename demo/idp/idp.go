@@ -33,6 +33,8 @@ type Config struct {
 	Clients []Client
 	// IDTokenLifetime is how long ID tokens last; default 30 s.
 	IDTokenLifetime time.Duration
+	// Slowness is how long the token endpoint takes when the operator has ordered it to be slow; default 8 s.
+	Slowness time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// NewID makes an unguessable string; default crypto/rand.Text.
@@ -64,6 +66,9 @@ func New(cfg Config) (*Provider, error) {
 	}
 	if cfg.IDTokenLifetime == 0 {
 		cfg.IDTokenLifetime = 30 * time.Second
+	}
+	if cfg.Slowness == 0 {
+		cfg.Slowness = 8 * time.Second
 	}
 	host, err := checkConfig(cfg)
 	if err != nil {
@@ -141,7 +146,9 @@ func (p *Provider) newRoutes() http.Handler {
 	mux.HandleFunc("GET /authorize", p.authorize)
 	mux.HandleFunc("POST /authorize", p.authorize)
 	mux.Handle("POST /sign-in", press.Handler(http.HandlerFunc(p.signIn)))
-	mux.HandleFunc("POST /token", p.token)
+	mux.Handle("POST /second-factor", press.Handler(http.HandlerFunc(p.second)))
+	mux.HandleFunc("POST /token", p.disturb(p.token))
+	mux.HandleFunc("POST /revoke", p.revoke)
 	mux.HandleFunc("GET /userinfo", p.userinfo)
 	mux.HandleFunc("POST /userinfo", p.userinfo)
 	mux.HandleFunc("GET /logout", p.logout)
@@ -198,17 +205,18 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 		"userinfo_endpoint":                              at("/userinfo"),
 		"jwks_uri":                                       at("/jwks.json"),
 		"end_session_endpoint":                           at("/logout"),
-		"scopes_supported":                               []string{"openid", "profile", "email", "phone", "groups"},
+		"revocation_endpoint":                            at("/revoke"),
+		"scopes_supported":                               []string{"openid", "profile", "email", "phone", "groups", offlineAccess},
 		"claims_supported":                               []string{"sub", "name", "given_name", "email", "email_verified", "phone_number", "phone_number_verified", "groups", "auth_time", "acr", "amr", "sid"},
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          []string{"authorization_code"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          []string{string(signingAlgorithm)},
 		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic", "client_secret_post"},
 		"code_challenge_methods_supported":               []string{"S256"},
 		"prompt_values_supported":                        []string{"none", "login", "select_account"},
-		"acr_values_supported":                           []string{acrDemo},
+		"acr_values_supported":                           []string{acrButton, acrSecond},
 		"claims_parameter_supported":                     false,
 		"request_parameter_supported":                    false,
 		"request_uri_parameter_supported":                false,

@@ -69,7 +69,7 @@ func start(t *testing.T) *bench {
 	}
 	b.issuer = "http://" + ln.Addr().String()
 	b.handler, err = idp.New(idp.Config{
-		Issuer: b.issuer, IDTokenLifetime: 5 * time.Second, Now: b.clock.Now,
+		Issuer: b.issuer, IDTokenLifetime: 5 * time.Second, Slowness: 200 * time.Millisecond, Now: b.clock.Now,
 		Clients: []idp.Client{
 			{ID: "shop", Secret: "s:e cret", RedirectURIs: []string{"http://127.0.0.1:1/back?own=1"}, PostLogoutURIs: []string{"http://127.0.0.1:1/bye"}, BackchannelLogoutURI: b.rp.URL},
 			{ID: "other", Secret: "secret", RedirectURIs: []string{"http://127.0.0.1:2/back"}},
@@ -329,7 +329,8 @@ func TestEveryPageWarnsAndRunsNoScript(t *testing.T) {
 	b := start(t)
 	attack := oauth2.SetAuthURLParam("login_hint", `"><script>alert(1)</script>`)
 	b.signIn(ada)
-	for _, address := range []string{b.authorizeURL(attack, oauth2.SetAuthURLParam("prompt", "login")), b.issuer + "/operator", b.issuer + "/logout", b.issuer + "/authorize"} {
+	second := oauth2.SetAuthURLParam("acr_values", "urn:chatpass:demo:second-factor")
+	for _, address := range []string{b.authorizeURL(second), b.authorizeURL(attack, oauth2.SetAuthURLParam("prompt", "login")), b.issuer + "/operator", b.issuer + "/logout", b.issuer + "/authorize"} {
 		res, err := b.browser.Get(address)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,7 +27,9 @@ type memory struct {
 	sessions map[string]session // by the cookie's value
 	codes    map[string]code
 	grants   map[string]grant // by access token
-	disabled map[string]bool  // by sub
+	families map[string]family
+	disabled map[string]bool // by sub
+	outage   string          // of the token endpoint
 	notes    []note
 }
 
@@ -34,17 +37,19 @@ type memory struct {
 type session struct {
 	sid, sub          string
 	authTime, expires time.Time
+	second            bool // they have shown a second factor, too
 	// clients are the relying parties that got tokens from it. The slice is never changed in place.
 	clients []string
 }
 
 // code is an authorization code and what it was issued for.
 type code struct {
-	request     authRequest
-	sid         string
-	issued      time.Time
-	used        bool
-	accessToken string
+	request authRequest
+	sid     string
+	issued  time.Time
+	used    bool
+	// accessToken and refreshToken are what it was traded for.
+	accessToken, refreshToken string
 }
 
 // grant is what an access token stands for.
@@ -63,7 +68,7 @@ type note struct {
 func newMemory(now func() time.Time, newID func() string) *memory {
 	m := &memory{
 		now: now, newID: newID, sessions: map[string]session{}, codes: map[string]code{},
-		grants: map[string]grant{}, disabled: map[string]bool{},
+		grants: map[string]grant{}, families: map[string]family{}, disabled: map[string]bool{},
 	}
 	for _, p := range people() {
 		m.disabled[p.Sub] = p.BornDisabled
@@ -89,6 +94,7 @@ func (m *memory) begin(cookie, sub string) (fresh string, ended []session, ok bo
 	if !again {
 		s = session{sid: m.newID(), sub: sub}
 	}
+	s.second = false
 	s.authTime, s.expires = m.now(), m.now().Add(sessionLifetime)
 	fresh = m.newID()
 	m.sessions[fresh] = s
@@ -152,9 +158,9 @@ func (m *memory) putCode(req authRequest, sid string) string {
 
 // redeemed is what a code was traded for.
 type redeemed struct {
-	accessToken string
-	request     authRequest
-	session     session
+	accessToken, refreshToken string
+	request                   authRequest
+	session                   session
 }
 
 // redeem trades a code, whatever comes of it: a second use is refused and takes back the access token
@@ -168,6 +174,8 @@ func (m *memory) redeem(id, client string, fits func(authRequest) bool) (redeeme
 	}
 	if c.used {
 		delete(m.grants, c.accessToken)
+		family, _, _ := strings.Cut(c.refreshToken, ".")
+		delete(m.families, family)
 		return redeemed{}, errors.New("the code was used before: what it gave is taken back")
 	}
 	c.used = true
@@ -189,7 +197,11 @@ func (m *memory) redeem(id, client string, fits func(authRequest) bool) (redeeme
 	c.accessToken = m.newID()
 	m.codes[id] = c
 	m.grants[c.accessToken] = grant{sid: s.sid, sub: s.sub, scope: c.request.scope, expires: m.now().Add(accessTokenLifetime)}
-	return redeemed{c.accessToken, c.request, s}, nil
+	got := redeemed{accessToken: c.accessToken, request: c.request, session: s}
+	got.refreshToken = m.putFamily(got)
+	c.refreshToken = got.refreshToken
+	m.codes[id] = c
+	return got, nil
 }
 
 // lookGrant finds what a live access token stands for.
@@ -239,5 +251,6 @@ func (m *memory) sweep() {
 	now := m.now()
 	maps.DeleteFunc(m.sessions, func(_ string, s session) bool { return now.After(s.expires) })
 	maps.DeleteFunc(m.codes, func(_ string, c code) bool { return now.Sub(c.issued) > usedCodeKept })
+	maps.DeleteFunc(m.families, func(_ string, f family) bool { return now.After(f.expires) })
 	maps.DeleteFunc(m.grants, func(_ string, g grant) bool { return now.After(g.expires) })
 }

@@ -10,6 +10,14 @@ type operatorPage struct {
 	People []personRow
 	Keys   []keyRow
 	Notes  []note
+	// Outages are the buttons for the token endpoint.
+	Outages []outageRow
+}
+
+// outageRow is a button. Now says that it is so at present.
+type outageRow struct {
+	outage
+	Now bool
 }
 
 type personRow struct {
@@ -38,6 +46,10 @@ func (p *Provider) operator(w http.ResponseWriter, _ *http.Request) {
 		}
 		page.Keys = append(page.Keys, row)
 	}
+	for i, o := range outages() {
+		now := p.memory.currentOutage()
+		page.Outages = append(page.Outages, outageRow{o, o.Value == now || i == 0 && now == ""})
+	}
 	p.show(w, http.StatusOK, "operator.html", page)
 }
 
@@ -48,6 +60,9 @@ func (p *Provider) operate(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case action == "rotate":
 		p.rotateKeys(w, r)
+		return
+	case action == "outage":
+		p.setOutage(w, r)
 		return
 	case !known:
 		p.showProblem(w, http.StatusBadRequest, "There is no such person.")

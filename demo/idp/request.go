@@ -15,7 +15,7 @@ type authRequest struct {
 	client                       Client
 	redirectURI, state           string
 	nonce, challenge             string
-	scope                        []string
+	scope, acrValues             []string
 	prompt, loginHint, hintedSub string
 	maxAge                       *time.Duration
 	query                        string // all of it, to ask again
@@ -40,7 +40,7 @@ func (p *Provider) readAuthRequest(form url.Values) (authRequest, *authFault) {
 	req := authRequest{
 		client: client, redirectURI: form.Get("redirect_uri"), state: form.Get("state"),
 		nonce: form.Get("nonce"), challenge: form.Get("code_challenge"),
-		scope: strings.Fields(form.Get("scope")), prompt: form.Get("prompt"), loginHint: form.Get("login_hint"),
+		scope: strings.Fields(form.Get("scope")), acrValues: strings.Fields(form.Get("acr_values")), prompt: form.Get("prompt"), loginHint: form.Get("login_hint"),
 		query: form.Encode(),
 	}
 	if fault := checkParameters(form); fault != nil {

@@ -10,19 +10,32 @@ import (
 	"strings"
 )
 
-// acrDemo says how people proved who they are: they did not, they pressed a button.
-const acrDemo = "urn:chatpass:demo:button"
-
-// token is the token endpoint (RFC 6749 §4.1.3, OpenID Connect Core 1.0 §3.1.3).
+// token is the token endpoint (RFC 6749 §3.2, OpenID Connect Core 1.0 §3.1.3).
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
+	client, ok := p.readClient(w, r)
+	if !ok {
+		return
+	}
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		p.redeem(w, r.PostForm, client)
+	case "refresh_token":
+		p.refresh(w, r.PostForm, client)
+	default:
+		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+	}
+}
+
+// readClient reads a form and authenticates its client; if it cannot, it has answered.
+func (p *Provider) readClient(w http.ResponseWriter, r *http.Request) (Client, bool) {
 	if err := r.ParseForm(); err != nil {
 		writeError(w, http.StatusBadRequest, "invalid_request", "the body is not form-urlencoded")
-		return
+		return Client{}, false
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 {
 			writeError(w, http.StatusBadRequest, "invalid_request", "a parameter is sent twice: "+clip(name))
-			return
+			return Client{}, false
 		}
 	}
 	client, ok := p.authenticate(r)
@@ -30,13 +43,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		p.say("refused to issue tokens: the client did not authenticate")
 		w.Header().Set("WWW-Authenticate", `Basic realm="demo identity provider"`)
 		writeError(w, http.StatusUnauthorized, "invalid_client", "client authentication failed")
-		return
 	}
-	if r.PostForm.Get("grant_type") != "authorization_code" {
-		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type must be authorization_code")
-		return
-	}
-	p.redeem(w, r.PostForm, client)
+	return client, ok
 }
 
 // redeem trades an authorization code for tokens.
@@ -49,17 +57,26 @@ func (p *Provider) redeem(w http.ResponseWriter, form url.Values, client Client)
 		writeError(w, http.StatusBadRequest, "invalid_grant", err.Error())
 		return
 	}
+	p.say("%s gets an ID token for %s, good for %s", client.ID, nameOf(got.session.sub), p.cfg.IDTokenLifetime)
+	p.writeTokens(w, got)
+}
+
+// writeTokens answers with tokens (RFC 6749 §5.1).
+func (p *Provider) writeTokens(w http.ResponseWriter, got redeemed) {
 	id, err := p.signIDToken(got)
 	if err != nil {
 		p.say("could not sign an ID token: %v", err)
 		writeError(w, http.StatusInternalServerError, "server_error", "the ID token could not be signed")
 		return
 	}
-	p.say("%s got an ID token for %s, good for %s", client.ID, nameOf(got.session.sub), p.cfg.IDTokenLifetime)
-	writeJSON(w, http.StatusOK, map[string]any{
+	answer := map[string]any{
 		"access_token": got.accessToken, "token_type": "Bearer", "expires_in": int(accessTokenLifetime.Seconds()),
 		"id_token": id, "scope": strings.Join(got.request.scope, " "),
-	})
+	}
+	if got.refreshToken != "" {
+		answer["refresh_token"] = got.refreshToken
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 // authenticate finds the client by client_secret_basic or client_secret_post, not both at once
@@ -95,7 +112,8 @@ func (p *Provider) signIDToken(got redeemed) (string, error) {
 	claims := who.claims(got.request.scope)
 	claims["iss"], claims["aud"] = p.cfg.Issuer, got.request.client.ID
 	claims["iat"], claims["exp"] = now.Unix(), now.Add(p.cfg.IDTokenLifetime).Unix()
-	claims["auth_time"], claims["acr"], claims["amr"] = got.session.authTime.Unix(), acrDemo, []string{"user"}
+	claims["auth_time"] = got.session.authTime.Unix()
+	claims["acr"], claims["amr"] = got.session.level()
 	claims["sid"], claims["at_hash"] = got.session.sid, leftHalf(got.accessToken)
 	if got.request.nonce != "" {
 		claims["nonce"] = got.request.nonce

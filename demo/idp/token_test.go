@@ -20,7 +20,7 @@ func TestACodeIsRefused(t *testing.T) {
 		"no verifier":          {change: []oauth2.AuthCodeOption{with("code_verifier", "")}, want: "invalid_grant"},
 		"another redirect_uri": {change: []oauth2.AuthCodeOption{with("redirect_uri", "http://127.0.0.1:1/back")}, want: "invalid_grant"},
 		"another code":         {change: []oauth2.AuthCodeOption{with("code", "x")}, want: "invalid_grant"},
-		"another grant type":   {change: []oauth2.AuthCodeOption{with("grant_type", "refresh_token")}, want: "unsupported_grant_type"},
+		"another grant type":   {change: []oauth2.AuthCodeOption{with("grant_type", "password")}, want: "unsupported_grant_type"},
 		"too late":             {before: func(b *bench) { b.clock.advance(61 * time.Second) }, want: "invalid_grant"},
 		"another client":       {before: func(b *bench) { b.oauth.ClientID, b.oauth.ClientSecret = "other", "secret" }, want: "invalid_grant"},
 		"wrong secret":         {before: func(b *bench) { b.oauth.ClientSecret = "x" }, want: "invalid_client"},

@@ -180,6 +180,44 @@ func TestRevocationOfWhatLeadsNowhereIsNoError(t *testing.T) {
 	}
 }
 
+// A sign-out may overtake the exchange that was sent before it.
+func TestRevokedTokenBeginsNoSession(t *testing.T) {
+	h := newHouse(t)
+	if err := h.Revoke(t.Context(), revocation(backend("back"), "ada.id.token")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Exchange(t.Context(), ask())
+	wantRefusal(t, err, identity.EndedByIssuer)
+	later := h.people["ada.id.token"]
+	later.IssuedAt = later.IssuedAt.Add(time.Second)
+	h.people["later.id.token"] = later
+	again := ask()
+	again.SubjectToken = "later.id.token"
+	if _, err := h.Exchange(t.Context(), again); err != nil {
+		t.Errorf("signed in again: %v", err)
+	}
+}
+
+// Two tokens of one sign-in: the one that nobody has used ends what came of the other.
+func TestUnusedTokenEndsItsSignIn(t *testing.T) {
+	h := newHouse(t)
+	first, err := h.Exchange(t.Context(), ask())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.people["other.id.token"] = h.people["ada.id.token"]
+	if err := h.Revoke(t.Context(), revocation(backend("back"), "other.id.token")); err != nil {
+		t.Fatal(err)
+	}
+	if h.alive(t, first.Session.SID) {
+		t.Error("the session lives on")
+	}
+	h.verifier.err = &identity.Outage{Code: identity.NoIssuerKey, Err: io.EOF}
+	if err := h.Revoke(t.Context(), revocation(backend("back"), "third.id.token")); err == nil {
+		t.Error("an outage is told as done")
+	}
+}
+
 func TestRevocationIsForWhomTheTokenIs(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(t *testing.T, h *house, wide string) exchange.Request

@@ -70,13 +70,16 @@ func (e *evaluation) ofContext(ctx context.Context) (session.Session, error) {
 }
 
 // ofIDToken returns the session that an ID token has begun. It is [session.ErrNotFound] if that is over,
-// or there was none. The token must be genuine, and may have expired: people sign out late.
+// or there was none, which then never will be. The token must be genuine, and may have expired: people sign
+// out late.
 func (e *evaluation) ofIDToken(ctx context.Context) (session.Session, error) {
 	live, err := e.cfg.Sessions.OfToken(ctx, e.client.App.Name, e.req.SubjectToken)
-	if errors.Is(err, identity.ErrRejected) {
+	switch {
+	case errors.Is(err, identity.ErrRejected):
 		return session.Session{}, session.ErrNotFound
-	}
-	if err != nil {
+	case errors.Is(err, session.ErrNotFound):
+		return session.Session{}, e.revokeUnused(ctx)
+	case err != nil:
 		return session.Session{}, err
 	}
 	if !slices.Contains(e.client.Accepts[live.Identity.IDP], live.Identity.Client) {
@@ -90,6 +93,22 @@ func (e *evaluation) ofIDToken(ctx context.Context) (session.Session, error) {
 		return session.Session{}, fmt.Errorf("verify token to revoke: %w", err)
 	}
 	return live, nil
+}
+
+// revokeUnused keeps an ID token that has begun no session from beginning one: the sign-out may have overtaken
+// the exchange. It is [session.ErrNotFound] when that is done, or there was nothing to do.
+func (e *evaluation) revokeUnused(ctx context.Context) error {
+	who, err := e.cfg.Verifiers[IDToken].Verify(ctx, e.req.SubjectToken, identity.Terms{App: e.client.App.Name, Accepts: e.client.Accepts})
+	if errors.Is(err, identity.ErrRejected) {
+		return session.ErrNotFound // RFC 7009 §2.2: what is no good token needs no revocation
+	}
+	if err != nil {
+		return fmt.Errorf("verify token to revoke: %w", err)
+	}
+	if err := e.cfg.Sessions.RevokeUnused(ctx, e.client.App.Name, who); err != nil {
+		return fmt.Errorf("revoke sign-in: %w", err)
+	}
+	return session.ErrNotFound
 }
 
 func (e *evaluation) notYours(measured, required string) error {

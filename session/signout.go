@@ -62,6 +62,26 @@ func (s *Sessions) Revoke(ctx context.Context, live Session) (Session, error) {
 	return s.signOut(ctx, live, identity.Revoked)
 }
 
+// RevokeUnused is [Sessions.Revoke] for a sign-in that no session of the app has begun from yet, or not from
+// the token that was shown: who says so is in time, and what comes later is too late.
+func (s *Sessions) RevokeUnused(ctx context.Context, app string, who identity.Identity) error {
+	m := markerOf(who, who.IssuedAt)
+	if err := s.cfg.Store.Mark(ctx, m); err != nil {
+		return fmt.Errorf("mark sign-out: %w", err)
+	}
+	_, err := s.endMarked(ctx, m, func(other Session) bool { return other.App == app }, identity.Revoked)
+	return err
+}
+
+// markerOf speaks of everything that came of the person's sign-in at the issuer until then.
+func markerOf(who identity.Identity, before time.Time) Marker {
+	m := Marker{Issuer: who.Issuer, Session: who.UpstreamSession, Before: before, Expires: before.Add(MarkerLifetime)}
+	if m.Session == "" {
+		m.Subject = who.UpstreamSubject
+	}
+	return m
+}
+
 // signOut ends a session, the others of the same person at the same app and issuer session, and lets
 // none begin from what was there before: an older token, a sign-in not claimed yet.
 func (s *Sessions) signOut(ctx context.Context, live Session, cause identity.Code) (Session, error) {
@@ -71,10 +91,7 @@ func (s *Sessions) signOut(ctx context.Context, live Session, cause identity.Cod
 	}
 	// Issuers count whole seconds: who signs in again within the same one must not be kept out.
 	before := live.Ended.Truncate(time.Second).Add(-time.Second)
-	m := Marker{Issuer: live.Identity.Issuer, Session: live.Identity.UpstreamSession, Before: before, Expires: before.Add(MarkerLifetime)}
-	if m.Session == "" {
-		m.Subject = live.Identity.UpstreamSubject
-	}
+	m := markerOf(live.Identity, before)
 	if err := s.cfg.Store.Mark(ctx, m); err != nil {
 		return live, fmt.Errorf("mark sign-out: %w", err)
 	}

@@ -28,7 +28,6 @@ type company struct {
 	took   time.Duration         // for each answer
 	fail   func(call int) error  // nil: it answers
 	grant  func(*identity.Grant) // edits an answer
-	before func(session.Store)   // runs while the answer is on its way
 	revoke error                 // of a revocation
 	random func() float64        // for the thresholds
 }

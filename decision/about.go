@@ -229,7 +229,7 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in again; usually the issuer asks for nothing.",
 	},
 	identity.AbsoluteTimeout: {
-		Check: "session", Meaning: "The session has reached `session.absolute`, or a derived one `session.site_absolute`.",
+		Check: "session", Meaning: "The session has reached `session.absolute` (4 h by default without a refresh token), or a derived one `session.site_absolute`, or the end that the issuer set by `session_expiry` or its refresh token.",
 		Usual: "A long shift.", likely: "The session has lived its life: {measured}, where {required} is allowed.",
 		Remedy: "Sign in again, or exchange a fresh ID token.",
 	},
@@ -239,8 +239,8 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in.",
 	},
 	identity.EndedByIssuer: {
-		Check: "session", Meaning: "The issuer ended the session (back-channel or front-channel logout), or the token is older than a sign-out, a revocation or a logout token that ended its sign-in.",
-		Usual: "The person signed out, at the identity provider or here, or the app's backend revoked a session.", likely: "The person's sign-in at issuer {idp} was ended by a logout token, a sign-out or a revocation: {measured}.",
+		Check: "session", Meaning: "The issuer ended the session (back-channel or front-channel logout), or answered `invalid_grant` when it was asked whether the sign-in still stands, or the token is older than a sign-out, a revocation or a logout token that ended its sign-in.",
+		Usual: "The person signed out, at the identity provider or here, or was disabled there, or the app's backend revoked a session.", likely: "The person's sign-in at issuer {idp} was ended by the issuer, a sign-out or a revocation: {measured}.",
 		Remedy: "Sign in.",
 	},
 	identity.Revoked: {
@@ -273,8 +273,9 @@ var refusals = map[identity.Code]Refusal{
 		Remedy: "Sign in again.",
 	},
 	identity.IssuerUnreachable: {
-		Check: "session", Meaning: "The issuer could not confirm the session for longer than the grace allows.",
-		Usual: "An outage of the identity provider.", Remedy: "Sign in again when it is back.",
+		Check: "session", Meaning: "The issuer could not be asked for longer than `session.liveness_grace` whether the sign-in still stands. The session has not ended: it goes on when the issuer answers.",
+		Usual: "An outage of the identity provider, or a client secret that it does not take any more.", likely: "The issuer {idp} is down, or refuses us as its client: {measured}, where {required} is allowed.",
+		Remedy: "The log says which. Sign in again when the issuer is back.",
 	},
 
 	identity.ActorNotAllowed: {

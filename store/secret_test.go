@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"chatpass/identity"
 	"chatpass/keys"
 	"chatpass/session"
 	"chatpass/store"
@@ -53,9 +54,10 @@ func fillWithSecrets(t *testing.T, s *store.Store) []string {
 	who := aSession("public-sid")
 	who.Customer, who.IDToken = "alice@customer.example", "eyJhbGciOi.canary-token.c2lnbmF0dXJl"
 	who.Identity.UpstreamSubject, who.Identity.UpstreamSession = "alice@upstream.example", "upstream-canary"
+	who.Standing.RefreshToken = "refresh-token-canary"
 	who.Identity.Claims = map[string]any{"email": "alice@claims.example"}
 	r := session.Result{
-		Txn: "txn-canary", Challenge: "challenge-canary", Identity: who.Identity, IDToken: "eyJ.result-token.sig",
+		Txn: "txn-canary", Challenge: "challenge-canary", Identity: who.Identity, IDToken: "eyJ.result-token.sig", Grant: identity.Grant{RefreshToken: "refresh-canary-of-result"},
 		Expires: now.Add(time.Minute),
 	}
 	ring := keys.Snapshot{Keys: []keys.Record{{KID: "kid", Private: []byte("private-key-canary")}}}
@@ -73,7 +75,7 @@ func fillWithSecrets(t *testing.T, s *store.Store) []string {
 	return []string{
 		who.Customer, who.IDToken, "canary-token", "alice@upstream.example", "upstream-canary", "alice@claims.example",
 		"txn-canary", "challenge-canary", "result-token", "eyJ.waiting.sig", "private-key-canary", "cookie-canary",
-		"jti-canary", "bob@marker.example", "salt-canary",
+		"jti-canary", "refresh-token-canary", "refresh-canary-of-result", "bob@marker.example", "salt-canary",
 	}
 }
 

@@ -25,11 +25,15 @@ func rich(now time.Time) session.Session {
 			IDP: "corp", Issuer: corp, SubjectIssuer: "https://old.corp.example",
 			Subject: "oid-alice", UpstreamSubject: "alice@corp.example", UpstreamSession: "upstream-1",
 			Client: "shop-web", IssuedAt: now.Add(-time.Second), Expires: now.Add(time.Minute),
-			AuthTime: now.Add(-time.Hour), ACR: "urn:mfa", AMR: []string{"pwd", "otp"},
+			SessionEnds: now.Add(10 * time.Hour), AuthTime: now.Add(-time.Hour), ACR: "urn:mfa", AMR: []string{"pwd", "otp"},
 			Claims: map[string]any{
 				"name": "Älice \"\x00\u2028", "n": 1e17, "ok": true, "none": nil,
 				"groups": []any{"gold", map[string]any{"id": float64(7)}},
 			},
+		},
+		Standing: session.Standing{
+			Grant:     identity.Grant{RefreshToken: "rt \"\x00", Lapses: now.Add(time.Hour), Ends: now.Add(2 * time.Hour)},
+			Confirmed: now, Share: 0.875, Leased: now.Add(30 * time.Second),
 		},
 		IDToken: "eyJ.eyJ.sig", Started: now, Active: now.Add(-time.Millisecond), Idle: time.Hour,
 		Raised:  &session.Level{ACR: "urn:hwk", AMR: []string{"hwk"}, AuthTime: now, Until: now.Add(time.Minute)},

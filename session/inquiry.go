@@ -43,7 +43,7 @@ type inquiry struct {
 
 var errBusy = errors.New("too many issuers are being asked")
 
-// wait returns what became of the inquiry; after a while, that nobody knows.
+// wait returns the session as the inquiry has left it, and what came of it; no session if that takes too long.
 func (q *inquiry) wait(ctx context.Context) (Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

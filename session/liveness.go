@@ -75,7 +75,7 @@ func (s *Sessions) Confirm(ctx context.Context, live Session, cookie string, l L
 		if rejection, ok := errors.AsType[*identity.Rejection](err); ok {
 			return live, rejection
 		}
-		if err == nil {
+		if heard.SID != "" { // else nothing is known yet
 			heard.Former = live.Former
 			live = heard
 		}

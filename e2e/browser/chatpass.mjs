@@ -1,6 +1,6 @@
 // Starts the built binary for tests, and ends it with them.
 import { execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -75,12 +75,17 @@ function run(t, dir, args, env = {}) {
 // urlOf is where a browser finds an address: pages and service share the host localhost, hence the site.
 export const urlOf = (address) => `http://${address.replace('127.0.0.1', 'localhost')}`;
 
+// freeAddress is a loopback address that nobody listens on. Its port is none of those that the system gives to
+// whoever connects somewhere: one of these may be taken again before we listen on it.
 export async function freeAddress() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return `127.0.0.1:${port}`;
+  for (;;) {
+    const port = randomInt(10_000, 30_000);
+    const server = net.createServer();
+    const free = await new Promise((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return `127.0.0.1:${port}`;
+  }
 }
 
 // steps returns a function that runs one step of a story as a subtest of t. A step that fails shows what

@@ -464,21 +464,42 @@ func TestOnlyInvalidGrantEndsASession(t *testing.T) {
 }
 
 // A word about a refresh token that was replaced meanwhile, by a step-up, says nothing about the session.
-func TestWordOnAnOldRefreshTokenEndsNobody(t *testing.T) {
-	inTown(t, func(w *town) {
-		time.Sleep(16 * time.Minute)
-		w.fail = func(int) error {
-			raised := w.stored()
-			raised.Standing.RefreshToken = "rt-of-step-up"
-			if err := w.store.Store.Swap(context.Background(), raised); err != nil {
-				t.Error(err)
+func TestWordOnAnOldRefreshTokenChangesNothing(t *testing.T) {
+	for _, word := range []error{invalidGrant(), nil} {
+		inTown(t, func(w *town) {
+			time.Sleep(16 * time.Minute)
+			w.fail = func(int) error {
+				raised := w.stored()
+				raised.Standing.RefreshToken = "rt-of-step-up"
+				if err := w.store.Store.Swap(context.Background(), raised); err != nil {
+					t.Error(err)
+				}
+				return word
 			}
-			return invalidGrant()
+			w.mustRenew(w.one)
+			if stored := w.stored(); !stored.Ended.IsZero() || stored.Standing.RefreshToken != "rt-of-step-up" {
+				t.Errorf("after %v: stored %v %+v", word, stored.Ended, stored.Standing)
+			}
+		})
+	}
+}
+
+// Whoever asks at the same time hears the same, and nobody hears anything else a moment later.
+func TestAllHearThatASignInIsOver(t *testing.T) {
+	inTown(t, func(w *town) {
+		w.took, w.fail = time.Second, func(int) error { return invalidGrant() }
+		time.Sleep(16 * time.Minute)
+		var renewals sync.WaitGroup
+		for range 10 {
+			renewals.Go(func() {
+				_, err := w.renew(w.one)
+				wantCode(t, err, identity.EndedByIssuer)
+			})
 		}
-		w.mustRenew(w.one)
-		if stored := w.stored(); !stored.Ended.IsZero() || stored.Standing.RefreshToken != "rt-of-step-up" {
-			t.Errorf("stored %v %+v", stored.Ended, stored.Standing)
-		}
+		renewals.Wait()
+		_, err := w.renew(w.one)
+		wantCode(t, err, identity.EndedByIssuer)
+		w.wantCalls(1)
 	})
 }
 

@@ -195,13 +195,13 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-// ask is a request that is granted.
 // place gives every session the same place, or none if it cannot.
 func (h *house) place(_ context.Context, app string, ends time.Time) (string, int, error) {
 	h.placed = append(h.placed, fmt.Sprint(app, " ", ends.Sub(h.now)))
 	return h.list, 4711, h.placeErr
 }
 
+// ask is a request that is granted.
 func ask() exchange.Request {
 	return exchange.Request{
 		Credentials:  exchange.Credentials{ClientID: "web", Origin: "https://shop"},

@@ -2,16 +2,19 @@ package exchange_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
 	"chatpass/policy"
+	"chatpass/session"
 )
 
 // Of an assertion that fails a client learns nothing, and its operator which rule it broke.
@@ -292,5 +295,77 @@ func TestSlowerRequestJoinsTheSessionOfTheFaster(t *testing.T) {
 	}
 	if got := claimsOf(t, slower.Token)["sid"]; got != faster.Session.SID {
 		t.Errorf("the slower one's context is of session %v", got)
+	}
+}
+
+// faster lets a request with the same token overtake the next one, after that has found no session.
+func (h *house) faster(t *testing.T, then func(exchange.Context)) {
+	t.Helper()
+	h.pen.meanwhile = func() {
+		first, err := h.Exchange(t.Context(), ask())
+		if err != nil {
+			t.Errorf("the faster: %v", err)
+		}
+		then(first)
+	}
+}
+
+// So does one that lets its browser hold the session.
+func TestSlowerBrowserHoldsTheSessionOfTheFaster(t *testing.T) {
+	h := newHouse(t)
+	var first exchange.Context
+	h.faster(t, func(c exchange.Context) { first = c })
+	req := ask()
+	req.Hold = true
+	if got, err := h.Exchange(t.Context(), req); err != nil || got.Session.SID != first.Session.SID || got.Cookie == "" {
+		t.Errorf("session %q with cookie %q, the faster one's is %q, %v", got.Session.SID, got.Cookie, first.Session.SID, err)
+	}
+}
+
+// A session that was ended in that moment is joined by nobody.
+func TestSlowerRequestJoinsNoSessionThatHasEnded(t *testing.T) {
+	h := newHouse(t)
+	h.faster(t, func(first exchange.Context) {
+		if _, err := h.sessions.End(t.Context(), first.Session, identity.Revoked); err != nil {
+			t.Error(err)
+		}
+	})
+	got, err := h.Exchange(t.Context(), ask())
+	if wantRefusal(t, err, identity.Revoked); got.Token != "" {
+		t.Error("a context was handed out")
+	}
+}
+
+// blinking is a store that cannot be asked for a session once.
+type blinking struct {
+	session.Store
+	away bool
+}
+
+func (b *blinking) Session(ctx context.Context, sid string) (session.Session, error) {
+	if away := b.away; away {
+		b.away = false
+		return session.Session{}, &identity.Outage{Code: identity.StoreUnavailable, Err: io.EOF}
+	}
+	return b.Store.Session(ctx, sid)
+}
+
+// While nobody can tell which session a context is of, none is taken for ended.
+func TestRevocationOfWhatCannotBeReadIsAnOutage(t *testing.T) {
+	h := newHouse(t)
+	wide := h.wide(t)
+	eye := &blinking{Store: h.store.Sessions()}
+	var err error
+	if h.cfg.Sessions, err = session.New(session.Config{Store: eye, Now: func() time.Time { return h.now }, NewID: rand.Text}); err != nil {
+		t.Fatal(err)
+	}
+	x, err := exchange.New(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eye.away = true
+	wantOutage(t, x.Revoke(t.Context(), revocation(backend("back"), wide.Token)), identity.StoreUnavailable)
+	if err := x.Revoke(t.Context(), revocation(backend("back"), wide.Token)); err != nil || h.alive(t, wide.Session.SID) {
+		t.Errorf("when it is back: %v", err)
 	}
 }

@@ -319,3 +319,24 @@ func TestIssuerThatAcceptsDoesNotNameIsTold(t *testing.T) {
 		t.Errorf("on good terms: %v", err)
 	}
 }
+
+// What a token is refused for is the first thing that is wrong with it: nothing after that is read.
+func TestFirstFaultIsTold(t *testing.T) {
+	p := newIDP(t)
+	g := newGate(t, p, newClock())
+	for want, change := range map[string]func(*forgery){
+		"header is not base64url":  parts(func(p []string) { p[0] = "!" + p[0] }),
+		"payload is not base64url": parts(func(p []string) { p[1] = "!" + p[1] }),
+		"algorithm \"none\"": func(f *forgery) {
+			f.header["alg"] = "none"
+			parts(func(p []string) { p[1] = "!" })(f)
+		},
+	} {
+		f := p.goodToken()
+		change(f)
+		_, err := g.Verify(t.Context(), f.sign(t), terms())
+		if rejection, ok := errors.AsType[*identity.Rejection](err); !ok || rejection.Measured != want {
+			t.Errorf("measured %+v, want %q", rejection, want)
+		}
+	}
+}

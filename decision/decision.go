@@ -73,12 +73,12 @@ type Rung struct {
 
 // Pass adds a rung that was passed. What came from outside must have gone through [Clip].
 func (d *Decision) Pass(check, measured, required string) {
-	d.Ladder = append(d.Ladder, Rung{Check: check, Passed: true, Measured: tame(Discreet(measured), rungLimit), Required: tame(required, rungLimit)})
+	d.Ladder = append(d.Ladder, Rung{Check: check, Passed: true, Measured: tame(Discreet(measured), rungLimit), Required: tame(Discreet(required), rungLimit)})
 }
 
 // End writes down that the answer was not yes, why, and which check was not passed: the one that code
 // stands for. It is as [Decision.Pass] for the rest.
 func (d *Decision) End(outcome Outcome, code identity.Code, measured, required string) {
 	d.Outcome, d.Code = outcome, code
-	d.Ladder = append(d.Ladder, Rung{Check: About(code).Check, Measured: tame(Discreet(measured), rungLimit), Required: tame(required, rungLimit)})
+	d.Ladder = append(d.Ladder, Rung{Check: About(code).Check, Measured: tame(Discreet(measured), rungLimit), Required: tame(Discreet(required), rungLimit)})
 }

@@ -56,9 +56,9 @@ func isName(s string) bool {
 // tokenStart is what every JWT begins with: the base64url of {" (RFC 7515 §3.1).
 const tokenStart = "eyJ"
 
-// email is what looks like an e-mail address, wherever it begins and ends. Some issuers name people, and
-// some people name keys, by theirs.
-var email = regexp.MustCompile(`[^\s"'<>(),;:@/=]+@[^\s"'<>(),;:@/=]+\.[A-Za-z]{2,}`)
+// email is what looks like an e-mail address, wherever it begins and ends, or the first part of one that was
+// cut. Some issuers name people, and some people name keys, by theirs.
+var email = regexp.MustCompile(`[^\s"'<>(),;:@/=…]+@[^\s"'<>(),;:@/=…]*(?:\.[A-Za-z]{2,}|…)`)
 
 // Discreet puts the size in the place of every JWT, or piece of one, that a text holds, and of every
 // e-mail address.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"chatpass/decision"
+	"chatpass/identity"
 )
 
 const jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
@@ -24,6 +25,8 @@ func TestNoTokenAndNobodyIsShown(t *testing.T) {
 		"mailto:ada@example.com?x":    "mailto:(15 bytes of an e-mail address)?x",
 		"a@b":                         "a@b",
 		"user@":                       "user@",
+		`kid "desk ada@exam…"`:        `kid "desk (11 bytes of an e-mail address)"`,
+		"ada@…":                       "(7 bytes of an e-mail address)",
 		"https://api.example.com":     "https://api.example.com",
 	} {
 		if got := decision.Clip(given); got != want {
@@ -45,6 +48,18 @@ func TestNamesAreShownAndSecretsAreNot(t *testing.T) {
 	} {
 		if got := decision.Name(secret); strings.Contains(got, secret) || !strings.HasSuffix(got, " bytes that are no name)") {
 			t.Errorf("%q is shown as %q", secret, got)
+		}
+	}
+}
+
+// A key may be named after whoever made it, and a rung names the key that it wants.
+func TestNoRungNamesAnybody(t *testing.T) {
+	var d decision.Decision
+	d.Pass("token key", `key id "ada@example.com"`, `the key "ada@example.com"`)
+	d.End(decision.Refused, identity.SignatureInvalid, `not by "ada@example.com"`, `a signature by key "ada@example.com"`)
+	for _, r := range d.Ladder {
+		if strings.Contains(r.Measured+r.Required, "ada") {
+			t.Errorf("%+v", r)
 		}
 	}
 }

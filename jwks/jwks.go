@@ -68,7 +68,7 @@ type flight struct {
 
 // UnknownKeyError says that a set holds no key, or no single key, that fits.
 type UnknownKeyError struct {
-	// KID is the key id asked for, cut to 64 bytes.
+	// KID is the key id asked for; of a longer one 64 bytes and "…".
 	KID string
 	// CoolingDown says that the publisher was not asked again because it was asked a moment ago: the
 	// key may exist, and a later try may find it.
@@ -295,4 +295,9 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-func clip(s string) string { return s[:min(len(s), 64)] }
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

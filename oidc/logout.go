@@ -27,9 +27,6 @@ type Logout struct {
 	IssuedAt, Expires time.Time
 }
 
-// VerifyLogout checks a logout token of the issuer named idp (OpenID Connect Back-Channel Logout 1.0
-// §2.6), all but the replay of its id. A token without `exp`, as early drafts had it, is good for 5
-// minutes; none is good for longer. passed is told of the checks that the token passes; it may be nil.
 // maxSession bounds an issuer's session id, in bytes.
 const maxSession = 512
 
@@ -53,6 +50,9 @@ func (g *Gate) FrontchannelLogout(idp, iss, sid string) (Logout, error) {
 	return Logout{Issuer: is.tenants[iss].issuer, Session: sid}, nil
 }
 
+// VerifyLogout checks a logout token of the issuer named idp (OpenID Connect Back-Channel Logout 1.0
+// §2.6), all but the replay of its id. A token without `exp`, as early drafts had it, is good for 5
+// minutes; none is good for longer. passed is told of the checks that the token passes; it may be nil.
 // Errors are as in [Gate.Verify].
 func (g *Gate) VerifyLogout(ctx context.Context, idp, raw string, passed identity.Passed) (Logout, error) {
 	is, err := g.named(idp)

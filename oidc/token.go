@@ -14,6 +14,8 @@ import (
 const (
 	maxToken = 16 << 10
 	maxDepth = 32
+	// maxShown is how much of a foreign string is shown, in bytes.
+	maxShown = 64
 )
 
 // A token is a compact JWS (RFC 7515 §3.1), taken apart once. Nothing in it is verified yet.
@@ -141,5 +143,11 @@ func malformed(measured string) error {
 	return identity.Reject(identity.MalformedToken, measured, "a well-formed token")
 }
 
-// clip makes a foreign string safe to show.
-func clip(s string) string { return strconv.Quote(s[:min(len(s), 64)]) }
+// clip makes a foreign string safe to show. That it was cut is seen, so that no half of an e-mail address
+// passes for something else.
+func clip(s string) string {
+	if len(s) > maxShown {
+		s = s[:maxShown] + "…"
+	}
+	return strconv.Quote(s)
+}

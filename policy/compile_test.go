@@ -43,6 +43,7 @@ func TestFaultSaysWhereWhatAndWhatInstead(t *testing.T) {
 		{"claim yields a map of ints", claim("{1: 'a'}"), "claims.x:1:1: | yields map(int, string) | string keys"},
 		{"claim yields the identity", claim("identity"), "claims.x:1:1: | yields identity | string"},
 		{"claim yields all claims", claim(" claims "), "claims.x:1:1: | copies everything that the issuer says | such as claims.name"},
+		{"claim yields all claims, in brackets", claim("(claims) // all"), "claims.x:1:1: | copies everything that the issuer says | such as claims.name"},
 		{"claim yields a type", claim("type(1)"), "claims.x:1:1: | yields type | string"},
 		{"bad pattern", policy.Source{Admit: "claims.name.matches('(')"}, "admit:1:21: | invalid matches argument | may stand here"},
 		{"huge pattern", policy.Source{Admit: "claims.name.matches('" + strings.Repeat("a?", 600) + "')"}, "admit:1:21: | exceeds limit | may stand here"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -88,18 +89,25 @@ func (c *compiler) claim(name string, m Mapping) *rule {
 	if m.From != "" {
 		return c.copy(name, m)
 	}
-	if strings.TrimSpace(m.Expr) == "claims" {
+	r := c.compile("claims."+name, m.Expr, unfitClaim)
+	if r == nil {
+		return nil
+	}
+	if isWhole(r.source) {
 		c.fault(Fault{
 			Path: "claims." + name, Line: 1, Column: 1, Message: "copies everything that the issuer says of the person",
 			Remedy: "name what the services need, such as claims.name",
 		})
 		return nil
 	}
-	r := c.compile("claims."+name, m.Expr, unfitClaim)
-	if r != nil {
-		r.name = name
-	}
+	r.name = name
 	return r
+}
+
+// isWhole reports whether a rule is the variable claims and nothing else.
+func isWhole(checked *cel.Ast) bool {
+	root := checked.NativeRep().Expr()
+	return root.Kind() == ast.IdentKind && root.AsIdent() == "claims"
 }
 
 func unfitClaim(t *cel.Type) string {

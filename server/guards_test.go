@@ -219,35 +219,3 @@ func asksFor(h *house, client string) url.Values {
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"}, "token": {h.values["ada"]},
 	}
 }
-
-// A page of our own origin sends no Origin with its GET, and browsers say where that comes from. Everything
-// else without one comes from nobody knows where.
-func TestOnlyAGetOfOurOwnPageNeedsNoOrigin(t *testing.T) {
-	h := newHouse(t)
-	for _, c := range []struct {
-		method, site string
-		served       bool
-	}{
-		{http.MethodGet, "", true}, // older browsers do not say
-		{http.MethodGet, "same-origin", true},
-		{http.MethodGet, "same-site", false},
-		{http.MethodGet, "cross-site", false},
-		{http.MethodGet, "none", false},
-		{http.MethodPost, "same-origin", false},
-	} {
-		r := httptest.NewRequest(c.method, "/v1/session?client_id=both-web", strings.NewReader(`{"client_id":"both-web"}`))
-		r.Header = http.Header{"X-Chatpass-Client": {"web/0"}, "Content-Type": {"application/json"}}
-		if c.site != "" {
-			r.Header.Set("Sec-Fetch-Site", c.site)
-		}
-		res := h.send(t, r)
-		if served := res.StatusCode == http.StatusOK; served != c.served || !served && res.data["code"] != string(identity.OriginNotAllowed) {
-			t.Errorf("%s %q: %s\n%s", c.method, c.site, res.Status, res.body)
-		}
-		for name := range res.Header { // what has no origin needs no leave to read
-			if strings.HasPrefix(name, "Access-Control-") {
-				t.Errorf("%s %q: %s: %q", c.method, c.site, name, res.Header[name])
-			}
-		}
-	}
-}

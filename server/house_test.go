@@ -168,7 +168,6 @@ func apps(t testing.TB) []exchange.App {
 	sales.Clients = []exchange.Client{{ID: "sales-web", Type: exchange.Browser, Accepts: accepts}}
 	both := support
 	both.Name, both.Sector, both.Issuers = "both", "both", []string{"corp", "partner", "home"}
-	both.Origins = []string{page, self} // also on pages of the service's own origin
 	both.Clients = []exchange.Client{{ID: "both-web", Type: exchange.Browser, Accepts: accepts}}
 	return []exchange.App{support, sales, both}
 }

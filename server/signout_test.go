@@ -10,25 +10,6 @@ import (
 	"chatpass/identity"
 )
 
-// Who signs out while a sign-in is under way must not be signed in by it; those to other apps go on.
-func TestSignOutDropsTheSignInsOfItsApp(t *testing.T) {
-	b := signedIn(t, newHouse(t))
-	own := b.start()
-	other := b.start("client_id", "both-web", "idp", "corp")
-	if len(b.cookies) != 3 {
-		t.Fatalf("cookies %v", b.cookies)
-	}
-	if res := b.call("/v1/logout", map[string]any{}); res.StatusCode != http.StatusOK {
-		t.Fatalf("logout: %s", res.Status)
-	}
-	if res := b.back(own); res.StatusCode != http.StatusGone {
-		t.Errorf("the app's own: %s", res.Status)
-	}
-	if res := b.back(other); res.StatusCode != http.StatusOK {
-		t.Errorf("the other app's: %s", res.Status)
-	}
-}
-
 // Nobody's sign-out is a success, leads nowhere, and is no decision of ours.
 func TestSignOutOfNobodyIsASuccess(t *testing.T) {
 	h := newHouse(t)

@@ -1,6 +1,7 @@
 // Builds dist/: the module, the classic script, their source maps and the types. The output is committed,
 // so that neither Go nor a page needs Node; a test builds again and compares.
 import { build } from 'esbuild';
+import { minify } from 'terser';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,12 +28,19 @@ async function bundle(name, options) {
     bundle: true,
     minify: true,
     mangleProps: new RegExp(`^(${OURS.join('|')})$`),
-    sourcemap: true,
+    sourcemap: 'external',
     target: 'es2022',
     write: false,
     ...options,
   });
-  return new Map(outputFiles.map(f => [f.path.slice(f.path.lastIndexOf('/') + 1), f.text]));
+  const [map, script] = outputFiles.map(f => f.text);
+  const { code, map: whole } = await minify(script, {
+    ecma: 2020,
+    module: options.format === 'esm',
+    compress: { passes: 4, unsafe_arrows: true },
+    sourceMap: { content: map, url: name + '.map', includeSources: true },
+  });
+  return new Map([[name, code + '\n'], [name + '.map', whole]]);
 }
 
 /** Checks the types and returns those of the public module. Throws with the compiler's words. */
@@ -52,7 +60,7 @@ function types() {
 export async function output() {
   return new Map([
     ...(await bundle('chatpass.js', { format: 'esm' })),
-    ...(await bundle('chatpass.iife.js', { format: 'iife', globalName: 'Chatpass' })),
+    ...(await bundle('chatpass.iife.js', { format: 'iife', entryPoints: ['src/classic.js'] })),
     ['chatpass.d.ts', types()],
   ]);
 }

@@ -25,7 +25,7 @@ func TestVersionIsThatOfThePackage(t *testing.T) {
 	if sdk.Version != pkg.Version {
 		t.Errorf("Version = %q, package.json says %q", sdk.Version, pkg.Version)
 	}
-	if !bytes.Contains(sdk.Module(), []byte(`"`+sdk.Version+`"`)) {
+	if !bytes.Contains(sdk.Module(), []byte("web/"+sdk.Version)) {
 		t.Errorf("the module does not name version %s: run npm run build", sdk.Version)
 	}
 }
@@ -54,7 +54,7 @@ func TestModuleExportsAndClassicDefines(t *testing.T) {
 	if !strings.Contains(string(sdk.Module()), "as create}") {
 		t.Error("the module does not export create")
 	}
-	if !strings.Contains(string(sdk.Classic()), "var Chatpass=") {
+	if !strings.Contains(string(sdk.Classic()), "globalThis.Chatpass={create:") {
 		t.Error("the classic script does not define Chatpass")
 	}
 }

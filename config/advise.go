@@ -99,7 +99,7 @@ func (k *checker) advisePages(path string, app *App) {
 	own := parsed(k.cfg.Issuer)
 	for i, origin := range app.Origins {
 		if page := parsed(origin); k.cfg.Cookie == "same-site" && !isLoopback(page.Hostname()) && foreign(own, page) {
-			k.advise(indexed(path+".origins", i), problem{"is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in", "serve chatpass from a host of the pages' site"})
+			k.advise(indexed(path+".origins", i), problem{"is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in", "serve chatpass from a host of the pages' site, or write cookie: cross-site"})
 		}
 	}
 	for i, back := range app.ReturnTo {

@@ -59,6 +59,9 @@ func (s *Server) usualHeader() http.Header {
 		"Cache-Control":                {"no-store"},
 		"Cross-Origin-Resource-Policy": {"same-site"},
 	}
+	if s.cfg.CrossSite {
+		usual.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}
 	if strings.HasPrefix(s.origin, "https:") {
 		usual.Set("Strict-Transport-Security", "max-age=31536000")
 	}

@@ -24,10 +24,11 @@ type browser struct {
 	t       testing.TB
 	house   *house
 	cookies map[string]string
+	site    string // where the shop's page is, as browsers see it
 }
 
 func newBrowser(t testing.TB, h *house) *browser {
-	return &browser{t: t, house: h, cookies: map[string]string{}}
+	return &browser{t: t, house: h, cookies: map[string]string{}, site: "same-site"}
 }
 
 // reply is an answer, read to its end.
@@ -79,7 +80,7 @@ func (b *browser) call(path string, body map[string]any) reply {
 	r.Header.Set("Origin", page)
 	r.Header.Set("X-Chatpass-Client", "web/0")
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Sec-Fetch-Site", "same-site")
+	r.Header.Set("Sec-Fetch-Site", b.site)
 	r.Header.Set("Sec-Fetch-Mode", "cors")
 	return b.do(r)
 }

@@ -14,6 +14,7 @@ type claimBody struct {
 	ClientID         string `json:"client_id"`
 	Txn              string `json:"txn"`
 	Verifier         string `json:"verifier"`
+	Code             string `json:"code"`
 	SubjectToken     string `json:"subject_token"`
 	SubjectTokenType string `json:"subject_token_type"`
 	ExpectedCustomer string `json:"expected_customer"`
@@ -41,10 +42,10 @@ func (s *Server) claimSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := s.cfg.Now()
 	if issued.Cookie != "" { // else the browser holds the session already
-		setSession(w, call.client.App, issued.Cookie, issued.Session.Left(now))
+		s.setSession(w, call.client.App, issued.Cookie, issued.Session.Left(now))
 	}
 	if body.SubjectToken == "" {
-		dropCookie(w, transactionName(body.Txn), http.SameSiteLaxMode)
+		dropTransaction(w, transactionName(body.Txn))
 	} else {
 		s.countIssued(r, call.client.ID)
 	}
@@ -66,8 +67,14 @@ func (s *Server) readClaim(r *http.Request, body claimBody, call pageCall) (exch
 		return req, exchange.Refuse(identity.ParameterMissing, "txn and verifier are those that the sign-in was started with")
 	}
 	req.SubjectTokenType = exchange.SignIn
-	req.Claim = session.Claim{
-		Cookie: sealedTransaction(r, body.Txn), Txn: body.Txn, Verifier: body.Verifier, Client: call.client.ID, Origin: call.origin,
+	req.Claim = session.Claim{Txn: body.Txn, Verifier: body.Verifier, Client: call.client.ID, Origin: call.origin}
+	switch {
+	case !s.cfg.CrossSite: // no code would do: it is not made
+		req.Claim.Cookie = sealedTransaction(r, body.Txn)
+	case body.Code == "":
+		return req, exchange.Refuse(identity.ParameterMissing, "code is what the sign-in's window told the page, since its cookie cannot come along")
+	default:
+		req.Claim.Code = body.Code
 	}
 	return req, nil
 }

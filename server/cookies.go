@@ -26,19 +26,33 @@ const (
 	cookieGrace = 5 * time.Minute
 )
 
-func setSession(w http.ResponseWriter, app *exchange.App, secret string, left time.Duration) {
-	cookie := &http.Cookie{
-		Name: sessionCookie + app.Name, Value: secret, Path: "/", MaxAge: seconds(left + cookieGrace),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-	}
+func (s *Server) setSession(w http.ResponseWriter, app *exchange.App, secret string, left time.Duration) {
+	cookie := s.newSession(app.Name)
+	cookie.Value, cookie.MaxAge = secret, seconds(left+cookieGrace)
 	if app.Kiosk {
 		cookie.MaxAge = 0 // until the browser is closed
 	}
 	http.SetCookie(w, cookie)
 }
 
-func dropCookie(w http.ResponseWriter, name string, sameSite http.SameSite) {
-	http.SetCookie(w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: sameSite})
+func (s *Server) dropSession(w http.ResponseWriter, app string) {
+	cookie := s.newSession(app)
+	cookie.MaxAge = -1
+	http.SetCookie(w, cookie)
+}
+
+// newSession is a session's cookie without its value. Across sites it goes into the jar of the page's site
+// alone (CHIPS): another site that embeds us finds its own jar empty.
+func (s *Server) newSession(app string) *http.Cookie {
+	cookie := &http.Cookie{Name: sessionCookie + app, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	if s.cfg.CrossSite {
+		cookie.SameSite, cookie.Partitioned = http.SameSiteNoneMode, true
+	}
+	return cookie
+}
+
+func dropTransaction(w http.ResponseWriter, name string) {
+	http.SetCookie(w, &http.Cookie{Name: name, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // sessionOf is the secret that the browser holds for an app; empty if it holds none.
@@ -84,7 +98,7 @@ func (s *Server) dropOldTransactions(w http.ResponseWriter, r *http.Request, txn
 	}
 	for _, c := range r.Cookies() {
 		if strings.HasPrefix(c.Name, transactionCookie) && !keep[c.Name] {
-			dropCookie(w, c.Name, http.SameSiteLaxMode)
+			dropTransaction(w, c.Name)
 		}
 	}
 }

@@ -33,10 +33,10 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, t := range s.transactions(r) { // a sign-in under way must not sign the person in again
 		if t.App == app.Name {
-			dropCookie(w, transactionName(t.Txn), http.SameSiteLaxMode)
+			dropTransaction(w, transactionName(t.Txn))
 		}
 	}
-	dropCookie(w, sessionCookie+app.Name, http.SameSiteStrictMode)
+	s.dropSession(w, app.Name)
 	ended, err := s.cfg.Sessions.SignOut(r.Context(), app.Name, sessionOf(r, app.Name))
 	if errors.Is(err, session.ErrNotFound) {
 		writeJSON(w, http.StatusOK, logoutAnswer{})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"chatpass/exchange"
 	"chatpass/identity"
@@ -37,18 +38,17 @@ func (s *Server) checkPage(w http.ResponseWriter, r *http.Request, clientID stri
 	}
 	letRead(w, r, true)
 	call.client = client
-	return call, checkFetch(r)
+	return call, s.checkFetch(r)
 }
 
 // checkFetch holds a request against what only a script of our SDK's sends.
-func checkFetch(r *http.Request) error {
+func (s *Server) checkFetch(r *http.Request) error {
 	if r.Header.Get(sdkHeader) == "" {
 		return exchange.Refuse(identity.CSRFFailed, "the header X-Chatpass-Client is missing")
 	}
-	switch site := r.Header.Get("Sec-Fetch-Site"); site {
-	case "", "same-origin", "same-site":
-	default:
-		return exchange.Refuse(identity.CSRFFailed, "the page lies on another site than this service: browsers keep its cookie away from it")
+	site := r.Header.Get("Sec-Fetch-Site")
+	if !slices.Contains([]string{"", "same-origin", "same-site"}, site) && !(site == "cross-site" && s.cfg.CrossSite) {
+		return exchange.Refuse(identity.CSRFFailed, "the page lies on another site than this service: browsers keep its cookie away from it, unless the configuration says cookie: cross-site")
 	}
 	switch r.Header.Get("Sec-Fetch-Mode") {
 	case "", "cors", "same-origin":

@@ -44,6 +44,10 @@ type page struct {
 	// Tell, if set, is posted to the window that opened this one, which must be of origin Target.
 	Tell   *popupMessage
 	Target string
+	// Relay is a page of the app's that tells it instead if the window has lost the one that opened it. Lost is what
+	// the person is told if there is no such page either.
+	Relay string
+	Lost  *page
 	// Close: there is nothing left to read here.
 	Close bool
 	Good  bool
@@ -53,23 +57,29 @@ type page struct {
 	framed bool
 }
 
-// popupMessage is what the SDK hears from a sign-in window. It holds no secret: what it announces can
-// be claimed only by the page that started, in the browser that finished.
+// popupMessage is what the SDK hears from a sign-in window. What it announces can be claimed only by the page
+// that started, in the browser that finished; across sites the code shows that it is that browser.
 type popupMessage struct {
 	V     int    `json:"v"`
 	Type  string `json:"type"`
 	Txn   string `json:"txn"`
 	Error string `json:"error,omitempty"`
+	Code  string `json:"code,omitempty"`
 }
 
 // popup is the end of a sign-in window's trip to the issuer.
-func (p *pages) popup(r *http.Request, t session.Transaction, oauthError string) page {
+func (p *pages) popup(r *http.Request, t session.Transaction, end ending) page {
 	w := p.dictionary.read(r)
-	end := page{status: http.StatusOK, Words: w, Text: w.SignedIn, Good: oauthError == "", Close: true}
-	if oauthError != "" {
-		end.Text = w.NotSignedIn
+	shown := page{status: http.StatusOK, Words: w, Text: w.SignedIn, Good: end.Error == "", Close: true}
+	switch {
+	case end.Error != "":
+		shown.Text = w.NotSignedIn
+	case end.Code != "" && t.Relay != "":
+		shown.Relay = end.at(t.Relay, t.Txn)
+	case end.Code != "":
+		shown.Lost = &page{Words: w, Text: w.Lost, Detail: "the page that opened this window cannot hear it (Cross-Origin-Opener-Policy): give the SDK a returnTo"}
 	}
-	return end.tell(t, oauthError)
+	return shown.tell(t, end)
 }
 
 // A choice is a link to an issuer that the person may sign in with.
@@ -120,8 +130,8 @@ func (p page) again(r *http.Request) page {
 }
 
 // tell lets the page that opened the window know what this sign-in came to.
-func (p page) tell(t session.Transaction, oauthError string) page {
-	p.Tell = &popupMessage{V: 1, Type: "chatpass.login", Txn: t.Txn, Error: oauthError}
+func (p page) tell(t session.Transaction, end ending) page {
+	p.Tell = &popupMessage{V: 1, Type: "chatpass.login", Txn: t.Txn, Error: end.Error, Code: end.Code}
 	p.Target = t.PageOrigin
 	return p
 }

@@ -44,6 +44,9 @@ type Config struct {
 	// Distrusted is told of every request with an X-Forwarded-For that is not believed; may be nil.
 	Distrusted func()
 	Limits     Limits
+	// CrossSite: pages lie on other sites than we do. Browsers then send our session's cookie to us from the site
+	// alone on which it was set.
+	CrossSite bool
 	// Report is told of every request served; may be nil.
 	Report func(route string, status int, took time.Duration)
 }

@@ -39,6 +39,9 @@ func (s *Server) loginStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.CrossSite && progress.State == session.Complete {
+		progress.State = session.Pending // until the window has brought the code
+	}
 	writeJSON(w, http.StatusOK, struct {
 		Status session.ProgressState `json:"status"`
 		Error  string                `json:"error,omitempty"`

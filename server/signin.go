@@ -29,7 +29,7 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		f := s.fault(r, err)
 		if t.Mode == modeRedirect {
-			s.redirectBack(w, r, t, failure(f))
+			redirectBack(w, r, t, ending{Error: failure(f)})
 			return nil
 		}
 		s.pages.show(w, s.problem(r, f).again(r))
@@ -61,19 +61,26 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request) error {
 	record.IDP = t.IDP
 	err = s.conclude(r, record, s.complete(r, record, t, q))
 	if denied, ok := errors.AsType[*oidc.Denied](err); ok {
-		s.leadOn(w, r, t, denied.Reason)
+		s.leadOn(w, r, t, ending{Error: denied.Reason})
 		return nil
 	}
 	if err != nil {
 		f := s.fault(r, err)
 		if t.Mode == modeRedirect {
-			s.redirectBack(w, r, t, failure(f))
+			redirectBack(w, r, t, ending{Error: failure(f)})
 			return nil
 		}
-		s.pages.show(w, s.problem(r, f).tell(t, failure(f)))
+		s.pages.show(w, s.problem(r, f).tell(t, ending{Error: failure(f)}))
 		return nil
 	}
-	s.leadOn(w, r, t, "")
+	var end ending
+	if s.cfg.CrossSite {
+		if end.Code, err = s.cfg.Sessions.SealCode(t); err != nil {
+			return err
+		}
+		dropTransaction(w, transactionName(t.Txn)) // the code does from here on
+	}
+	s.leadOn(w, r, t, end)
 	return nil
 }
 
@@ -121,14 +128,18 @@ func unmet(t session.Transaction, was *identity.Rejection) *identity.Rejection {
 	return &identity.Rejection{Code: identity.StepUpUnmet, Measured: was.Measured, Required: was.Required, Err: was}
 }
 
+// An ending is what a sign-in came to: an OAuth error, or a success. Code is what a page on another site
+// claims that with; it is all that ever travels in a message or a URL.
+type ending struct{ Error, Code string }
+
 // leadOn ends the browser's trip to the issuer: the popup tells the page that opened it and closes, a
-// redirect goes back to the page. oauthError is empty for a success.
-func (s *Server) leadOn(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {
+// redirect goes back to the page.
+func (s *Server) leadOn(w http.ResponseWriter, r *http.Request, t session.Transaction, end ending) {
 	if t.Mode == modeRedirect {
-		s.redirectBack(w, r, t, oauthError)
+		redirectBack(w, r, t, end)
 		return
 	}
-	s.pages.show(w, s.pages.popup(r, t, oauthError))
+	s.pages.show(w, s.pages.popup(r, t, end))
 }
 
 // failure is what the page hears of a fault: an OAuth error (RFC 6749 §4.1.2.1).
@@ -164,12 +175,20 @@ func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, err error) 
 	s.pages.show(w, s.problem(r, s.fault(r, err)))
 }
 
-func (s *Server) redirectBack(w http.ResponseWriter, r *http.Request, t session.Transaction, oauthError string) {
-	fragment := url.Values{"chatpass_txn": {t.Txn}}
-	if oauthError != "" {
-		fragment.Set("chatpass_error", oauthError)
+func redirectBack(w http.ResponseWriter, r *http.Request, t session.Transaction, end ending) {
+	http.Redirect(w, r, end.at(t.ReturnTo, t.Txn), http.StatusFound)
+}
+
+// at is the address of a page of the app's that hears of the ending in the fragment, which browsers send nobody.
+func (e ending) at(page, txn string) string {
+	fragment := url.Values{"chatpass_txn": {txn}}
+	if e.Error != "" {
+		fragment.Set("chatpass_error", e.Error)
 	}
-	http.Redirect(w, r, t.ReturnTo+"#"+fragment.Encode(), http.StatusFound)
+	if e.Code != "" {
+		fragment.Set("chatpass_code", e.Code)
+	}
+	return page + "#" + fragment.Encode()
 }
 
 // record begins the decision of a request that the exchanger does not see.

@@ -64,6 +64,12 @@ func (s *Server) readStart(r *http.Request) (beginning, error) {
 	if err := in.check(); err != nil {
 		return beginning{}, err
 	}
+	if s.cfg.CrossSite { // else a page finds out by itself what its window came to
+		in.Relay = q.Get("relay_uri")
+	}
+	if in.Relay != "" && !slices.Contains(in.app.ReturnTo, in.Relay) {
+		return beginning{}, exchange.Refuse(identity.ParameterUnsupported, "relay_uri is not one of this app's return_to URLs")
+	}
 	if in.ask, err = readAsk(q); err != nil {
 		return beginning{}, err
 	}

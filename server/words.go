@@ -32,6 +32,7 @@ type words struct {
 	Unavailable   text   `json:"unavailable"`
 	SignedOut     text   `json:"signed_out"`
 	SignOutFailed text   `json:"sign_out_failed"`
+	Lost          text   `json:"lost"`
 	TryAgain      string `json:"try_again"`
 	Support       string `json:"support"`
 }

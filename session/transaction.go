@@ -26,6 +26,7 @@ const (
 	resultLifetime = 120 * time.Second
 
 	transactionUse = "sign-in transaction"
+	codeUse        = "sign-in code"
 )
 
 // A Transaction is one sign-in on its way. It lives sealed in a cookie of the browser that started it,
@@ -39,10 +40,11 @@ type Transaction struct {
 	Client string `json:"client"`
 	App    string `json:"app"`
 	// Mode is "popup" or "redirect". PageOrigin is the page that started; ReturnTo is where a
-	// redirect leads back.
+	// redirect leads back, Relay where a popup goes that cannot reach the page, empty for nowhere.
 	Mode       string `json:"mode"`
 	PageOrigin string `json:"page_origin"`
 	ReturnTo   string `json:"return_to,omitempty"`
+	Relay      string `json:"relay,omitempty"`
 	// IDP is the upstream issuer's name. State, Nonce and Verifier are the secrets of the code flow;
 	// MaxAge and ACRValues are what was asked of the issuer.
 	IDP       string         `json:"idp"`
@@ -66,8 +68,12 @@ func (s *Sessions) SealTransaction(t Transaction) (string, error) {
 // OpenTransaction reads a cookie value made by [Sessions.SealTransaction]. Its error is an
 // [identity.Rejection] if the value is not one of ours or too old.
 func (s *Sessions) OpenTransaction(cookie string) (Transaction, error) {
+	return s.openTransaction(transactionUse, cookie)
+}
+
+func (s *Sessions) openTransaction(use, text string) (Transaction, error) {
 	var t Transaction
-	if err := s.openText(transactionUse, cookie, &t); err != nil {
+	if err := s.openText(use, text, &t); err != nil {
 		return Transaction{}, err
 	}
 	now := s.cfg.Now()
@@ -75,6 +81,14 @@ func (s *Sessions) OpenTransaction(cookie string) (Transaction, error) {
 		return Transaction{}, identity.Reject(identity.SignInExpired, "started "+since(now, t.Created), "at most "+TransactionLifetime.String()+" ago")
 	}
 	return t, nil
+}
+
+// SealCode returns a code with which the page that started t claims its result where t's cookie cannot come
+// along: the page lies on another site. It is worth nothing without the page's verifier.
+func (s *Sessions) SealCode(t Transaction) (string, error) {
+	return s.sealText(codeUse, Transaction{
+		Txn: t.Txn, Challenge: t.Challenge, Client: t.Client, PageOrigin: t.PageOrigin, State: t.State, Created: t.Created,
+	})
 }
 
 // SignedIn is what an issuer says when it has signed a person in.
@@ -117,8 +131,11 @@ func failed(txn string) string { return "failed " + txn }
 
 // A Claim is what the page that started a sign-in shows to get its session.
 type Claim struct {
-	// Cookie is the sealed transaction, Txn and Verifier the two values that the page made.
-	Cookie, Txn, Verifier string
+	// Txn and Verifier are the two values that the page made.
+	Txn, Verifier string
+	// Cookie is the sealed transaction. Code stands in for it, see [Sessions.SealCode]; whoever sets it has to
+	// know that no cookie can come.
+	Cookie, Code string
 	// Client and Origin are those of the request that claims.
 	Client, Origin string
 }
@@ -127,7 +144,11 @@ type Claim struct {
 // it. Its error is an [identity.Rejection] if c does not come from the page and the browser that
 // started, or the result is gone.
 func (s *Sessions) Claim(ctx context.Context, c Claim) (Result, error) {
-	t, err := s.OpenTransaction(c.Cookie)
+	use, proof := transactionUse, c.Cookie
+	if c.Code != "" {
+		use, proof = codeUse, c.Code
+	}
+	t, err := s.openTransaction(use, proof)
 	if err != nil {
 		return Result{}, err
 	}

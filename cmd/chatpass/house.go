@@ -143,7 +143,7 @@ func (h *house) furnish(ctx context.Context, p plans) error {
 		Issuer: p.cfg.Issuer, Exchanger: exchanger, Gate: gate, Sessions: h.sessions, Ring: h.ring, Lists: h.lists, Log: h.log, Labels: labels(p.cfg),
 		Audit: func(r *http.Request, d *decision.Decision) { h.audit(r.Context(), d) },
 		Now:   time.Now, NewID: rand.Text, Random: mathrand.Float64, JWKSMaxAge: p.cfg.Keys.JWKSMaxAge,
-		TrustedProxies: p.cfg.TrustedProxies, Limits: limits(p.cfg.Limits), Distrusted: h.metrics.Distrusted, Report: h.metrics.Request,
+		TrustedProxies: p.cfg.TrustedProxies, CrossSite: p.cfg.Cookie == "cross-site", Limits: limits(p.cfg.Limits), Distrusted: h.metrics.Distrusted, Report: h.metrics.Request,
 	})
 	if err != nil {
 		return err

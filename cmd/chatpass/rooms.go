@@ -97,19 +97,12 @@ func placed(cfg *config.Config, prefix string, err error) config.Faults {
 	return all
 }
 
-// unbuilt refuses what the file may say and this version does not do: silence would be worse.
+// unbuilt refuses what the file may say and this binary cannot do: silence would be worse.
 func unbuilt(cfg *config.Config) config.Faults {
-	var all config.Faults
-	refuse := func(when bool, path, remedy string) {
-		if when {
-			all = append(all, cfg.Fault(path, "this version does not do this yet", remedy))
-		}
+	if withPKCS11 || cfg.Keys.PKCS11 == (config.PKCS11{}) {
+		return nil
 	}
-	refuse(cfg.Cookie == "cross-site", "cookie", "write same-site, and serve chatpass from a host of the pages' own site")
-	if !withPKCS11 && cfg.Keys.PKCS11 != (config.PKCS11{}) {
-		all = append(all, cfg.Fault("keys.pkcs11", "this binary is built without PKCS#11", "build with -tags pkcs11, or remove the section: keys are sealed in the store then"))
-	}
-	return all
+	return config.Faults{cfg.Fault("keys.pkcs11", "this binary is built without PKCS#11", "build with -tags pkcs11, or remove the section: keys are sealed in the store then")}
 }
 
 // unusableKeys finds in an issuer's files what only those who use the keys can see.

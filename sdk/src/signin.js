@@ -16,6 +16,8 @@ import { post } from './wire.js';
  * @property {string|null} [code] Only where the service's cookie cannot come along (mode B).
  */
 
+/** What a sign-in came to. @typedef {{txn?: string|null, error?: string|null, code?: string|null}} Outcome */
+
 /** A sign-in that may begin. @typedef {Claim & {challenge: string}} Prepared */
 
 /**
@@ -58,7 +60,7 @@ export function start(k, ask) {
 
 /** @param {Core} k @param {Prepared} next @param {SignInOptions} ask */
 function open(k, next, ask) {
-  const win = k.env.open(startUrl(k, next, ask, 'popup'), NAME, 'width=480,height=640');
+  const win = k.env.open(startUrl(k, next, ask, 'popup', { relayUri: k.cfg.returnTo }), NAME, 'width=480,height=640');
   if (!win || win.closed) return false;
   k.popup = { ...next, win, idp: ask.idp, at: now(k), wait: 1 };
   watch(k, 0.5);
@@ -72,7 +74,7 @@ function leave(k, next, ask) {
   const { txn, verifier } = next;
   return attempt(k, () => {
     k.env.sessionStorage.setItem(NAME, JSON.stringify({ txn, verifier, back: location.href, client: k.cfg.clientId }));
-    location.assign(startUrl(k, next, ask, 'redirect', k.cfg.returnTo));
+    location.assign(startUrl(k, next, ask, 'redirect', { returnTo: k.cfg.returnTo }));
     prepare(k);
     return true;
   });
@@ -84,10 +86,10 @@ function leave(k, next, ask) {
  * @param {Prepared} next
  * @param {SignInOptions} ask
  * @param {string} mode
- * @param {string} [returnTo]
+ * @param {{returnTo?: string, relayUri?: string}} page Where it ends; for a popup, if it ends up on its own.
  */
-function startUrl({ env, cfg, host }, { txn, challenge }, { redirect, ...ask }, mode, returnTo) {
-  const all = { ...ask, clientId: cfg.clientId, txn, challenge, mode, pageOrigin: env.location.origin, returnTo };
+function startUrl({ env, cfg, host }, { txn, challenge }, { redirect, ...ask }, mode, page) {
+  const all = { ...ask, clientId: cfg.clientId, txn, challenge, mode, pageOrigin: env.location.origin, ...page };
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(all)) {
     if (value != null) query.set(name.replace(/[A-Z]/g, c => '_' + c.toLowerCase()), `${value}`);
@@ -105,10 +107,12 @@ export function resume(k) {
   if (client && client !== k.cfg.clientId) return;
   attempt(k, () => k.env.sessionStorage.removeItem(NAME));
   history.replaceState(history.state, '', location.pathname + location.search);
-  if (claim.txn !== txn) return;
-  k.back = back;
   const error = fragment.get('chatpass_error');
-  if (!error) return redeem(k, { ...claim, code: fragment.get('chatpass_code') });
+  const code = fragment.get('chatpass_code');
+  // A popup that lost its opener ends here (mode B): the page that began it is another tab.
+  if (claim.txn !== txn) return k.tell({ kind: 'login', txn, error, code });
+  k.back = back;
+  if (!error) return redeem(k, { ...claim, code });
   giveUp(k, error);
   goBack(k);
 }
@@ -122,10 +126,16 @@ export function goBack({ env: { location }, back }) {
 export function hearPopup(k, { origin, source, data }) {
   const { popup } = k;
   if (!popup || source !== popup.win || origin !== new URL(k.host).origin) return;
-  if (data?.v === 1 && data.type === 'chatpass.login' && data.txn === popup.txn) finish(k, popup, data.error, data.code);
+  if (data?.v === 1 && data.type === 'chatpass.login') conclude(k, data);
 }
 
-/** @param {Core} k @param {Claim} claim @param {string} [error] @param {string} [code] */
+/** What the sign-in in the popup came to, if it is that one. @param {Core} k @param {Outcome} said */
+export function conclude(k, { txn, error, code }) {
+  const { popup } = k;
+  if (popup && popup.txn === txn) finish(k, popup, error, code);
+}
+
+/** @param {Core} k @param {Popup} popup @param {string|null} [error] @param {string|null} [code] */
 function finish(k, { txn, verifier }, error, code) {
   k.popup = undefined;
   error ? giveUp(k, error, error === 'txn_expired') : redeem(k, { txn, verifier, code });

@@ -1,5 +1,6 @@
 import { hold, now, random, remaining, since } from './core.js';
 import { end } from './session.js';
+import { conclude } from './signin.js';
 import { CLOSED, IDLE, go, schedule } from './states.js';
 
 /** @import {Context, Core, Env} from './core.js' */
@@ -8,14 +9,17 @@ import { CLOSED, IDLE, go, schedule } from './states.js';
  * What tabs of one client and origin tell each other:
  * `ctx` a new context of session sid · `ended` the service said that session sid is over ·
  * `logout` the person signed out of this browser · `session_changed` a sign-in started session sid ·
- * `mismatch` the browser's session is not, or no more, that of customer.
+ * `mismatch` the browser's session is not, or no more, that of customer · `login` what a popup came to that lost its opener.
  * @typedef {object} Message
- * @property {'ctx'|'ended'|'logout'|'session_changed'|'mismatch'} kind
+ * @property {'ctx'|'ended'|'logout'|'session_changed'|'mismatch'|'login'} kind
  * @property {string} [sid]
  * @property {string} [customer]
  * @property {boolean} [gone] The widget must forget the person.
  * @property {string} [reason]
  * @property {string} [like] What the sender shares its contexts by.
+ * @property {string|null} [txn]
+ * @property {string|null} [error]
+ * @property {string|null} [code]
  * @property {Context} [given]
  * @property {number} [past] Seconds since the context was asked for.
  */
@@ -47,6 +51,7 @@ function hear(k, m, age) {
   const { kind } = m;
   const same = !!ctx && ctx.sid === m.sid;
   if (kind === 'ctx') return same && adopt(k, m, age);
+  if (kind === 'login') return conclude(k, m);
   if (CLOSED.test(state)) return;
   if (kind === 'logout') return state === 'INIT' || state === 'ANON' ? void (k.popup = undefined) : end(k, true, 'logged_out');
   if (kind === 'ended') return same && (k.claim ? hold(k) : end(k, m.gone, m.reason));

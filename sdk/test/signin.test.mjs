@@ -476,6 +476,25 @@ test('row 21: mode B brings a code in the fragment', async () => {
   assert.equal(claims(r)[0].code, 'abc');
 });
 
+test('row 21: mode B, where the popup lost its opener: the return page passes the code on to the tab that waits', async () => {
+  const p = await anonymous({ cfg: { returnTo: RETURN } });
+  const stranger = page(p.service, { cfg: { returnTo: RETURN } });
+  for (const tab of [p, stranger]) tab.chat.login();
+  const [win] = p.tab.opened;
+  const { txn, relay_uri } = query(win);
+  assert.equal(relay_uri, RETURN);
+  win.closed = true; // as a Cross-Origin-Opener-Policy makes it look
+  await p.machine.advance(5);
+  assert.equal(p.of('login').at(-1).error, 'window_closed');
+  const relay = back({ ...p, tab: { stored: new Map() } }, `chatpass_txn=${txn}&chatpass_code=abc`);
+  p.service.customer = 'c-1';
+  await p.machine.advance(1);
+  assert.deepEqual([relay, stranger].map(tab => claims(tab).length), [0, 0]);
+  assert.equal(relay.tab.url.hash, '');
+  assert.deepEqual(claims(p).map(({ txn, code }) => ({ txn, code })), [{ txn, code: 'abc' }]);
+  assert.equal(p.chat.state, 'READY');
+});
+
 test('a redirect that comes back without a session: the person is told, and goes back', async () => {
   const p = await anonymous({ cfg: { returnTo: RETURN, redirect: true } });
   p.chat.login();

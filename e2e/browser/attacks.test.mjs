@@ -1,22 +1,9 @@
 // What hostile pages can try in the browser of somebody who is signed in: one on another site, and one on a
 // sibling host of the same site. Each attack works against a service that forgot one rule.
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { test } from 'node:test';
-import { freeAddress, steps } from './chatpass.mjs';
-import { ask, company, enter, popup, shows } from './company.mjs';
-
-// stranger serves an empty page on a port of its own, under every name of this machine.
-async function stranger(t) {
-  const [host, port] = (await freeAddress()).split(':');
-  const server = http.createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>evil</title>'));
-  await new Promise((resolve) => server.listen(port, host, resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { foreign: `http://127.0.0.1:${port}/`, sibling: `http://evil.localhost:${port}/` };
-}
+import { steps } from './chatpass.mjs';
+import { ask, company, enter, popup, shows, stranger } from './company.mjs';
 
 test('a hostile page gets nothing out of a signed-in browser', { timeout: 240_000 }, async (t) => {
   const { page, context, service, url } = await company(t);

@@ -1,5 +1,6 @@
 // A company with everything running: an identity provider that others wrote (npm oidc-provider), the service,
 // a shop page of our own, and a browser on it.
+import http from 'node:http';
 import { start as startIssuer } from '../op/op.mjs';
 import { freeAddress, serve, until, urlOf } from './chatpass.mjs';
 import { launch } from './chromium.mjs';
@@ -9,17 +10,19 @@ const secret = 'chatpass-secret-at-the-issuer-0123456789';
 
 // company is everything running, and a browser on the shop's page at path; contexts live for lifetime. With
 // proxied, browsers know the service as a path on the shop's own origin alone. With partners, people may also
-// sign in with a second identity provider.
-export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false } = {}) {
+// sign in with a second identity provider. With across, the shop is on another site than the service.
+export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false, across = false } = {}) {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
-  const url = proxied ? `${urlOf(shopAddress)}/chat-auth` : urlOf(listen);
+  const shopURL = across ? `http://${shopAddress}` : urlOf(shopAddress);
+  const back = across ? '/signed-in' : '/';
+  const url = proxied ? `${shopURL}/chat-auth` : urlOf(listen);
   const clientOf = (name) => ({
     client_id: 'chatpass', client_secret: secret,
     redirect_uris: [`${url}/v1/login/callback/${name}`],
     post_logout_redirect_uris: [`${url}/v1/logout/callback`],
     backchannel_logout_uri: `${url}/v1/backchannel-logout/${name}`, backchannel_logout_session_required: true,
   });
-  const site = { client_id: 'shop-web', client_secret: secret, redirect_uris: [`${urlOf(shopAddress)}/signed-in`] };
+  const site = { client_id: 'shop-web', client_secret: secret, redirect_uris: [`${shopURL}/signed-in`] };
   const issuer = await startIssuer({ port: Number(issuerAddress.split(':')[1]), groups: { alice: ['gold'] }, clients: [clientOf('corp'), site] });
   t.after(() => issuer.stop());
   const second = partners && (await startIssuer({ clients: [clientOf('partners')] }));
@@ -27,6 +30,7 @@ export async function company(t, { path = '/', lifetime = '20s', proxied = false
   const service = await serve(t, listen, { CORP_SECRET: secret }, `
 dangerously_short_lifetimes: true
 trusted_proxies: [127.0.0.1/32]
+cookie: ${across ? 'cross-site' : 'same-site'}
 issuers:
   corp:
     issuer: ${issuer.issuer}
@@ -39,8 +43,8 @@ apps:
   support:
     audience: [${audience}]
     issuers: [corp${second ? ', partners' : ''}]
-    origins: [${urlOf(shopAddress)}]
-    return_to: [${urlOf(shopAddress)}/]
+    origins: [${shopURL}]
+    return_to: [${shopURL}${back}]
     admit: has(claims.email)
     claims: {name: claims.name, tier: "'gold' in claims.groups ? 'gold' : 'standard'"}
     scopes: [chat:read]
@@ -48,7 +52,7 @@ apps:
     clients:
       support-web: {type: browser, accepts: {corp: [shop-web]}}
 `, url);
-  const shop = await openShop(t, shopAddress, url, proxied && listen);
+  const shop = { ...(await openShop(t, shopAddress, url, { behind: proxied && listen, back })), url: shopURL };
   const browser = await launch(t);
   const context = await browser.newContext();
   context.setDefaultTimeout(30_000);
@@ -74,4 +78,16 @@ export async function enter(window, person) {
   await window.locator('input[name=login]').fill(person);
   await window.locator('input[name=password]').fill('any');
   await Promise.all([window.waitForEvent('close'), window.getByRole('button', { name: 'Sign-in' }).click()]);
+}
+
+// stranger serves somebody else's page on a port of its own, under every name of this machine.
+export async function stranger(t, body = '<title>evil</title>') {
+  const [host, port] = (await freeAddress()).split(':');
+  const server = http.createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<!doctype html>${body}`));
+  await new Promise((resolve) => server.listen(port, host, resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { foreign: `http://127.0.0.1:${port}/`, sibling: `http://evil.localhost:${port}/` };
 }

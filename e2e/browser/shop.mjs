@@ -7,10 +7,11 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 export const audience = 'https://api.example.com';
 
 // open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener.
-// What is below the path of issuer is handed on to the address behind, if there is one. What the API believed is
-// in presented.
-export async function open(t, address, issuer, behind) {
-  const page = readFileSync(new URL('shop.html', import.meta.url), 'utf8').replaceAll('{issuer}', issuer);
+// A sign-in ends at back, a path of it: at the page that docs/modes.md shows, unless that is the shop's own. What is below the
+// path of issuer is handed on to the address behind, if there is one. What the API believed is in presented.
+export async function open(t, address, issuer, { behind, back = '/' } = {}) {
+  const page = readFileSync(new URL('shop.html', import.meta.url), 'utf8').replaceAll('{issuer}', issuer).replaceAll('{back}', back);
+  const ending = readFileSync(new URL('../../docs/modes.md', import.meta.url), 'utf8').match(/```html\n(.*?)```/s)[1].replaceAll('https://chat-auth.example.com', issuer);
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`));
   const presented = [];
   const server = http.createServer(async (request, response) => {
@@ -20,7 +21,7 @@ export async function open(t, address, issuer, behind) {
     }
     if (request.url !== '/orders') {
       const opener = request.url === '/isolated' ? { 'Cross-Origin-Opener-Policy': 'same-origin' } : {};
-      response.writeHead(200, { 'Content-Type': 'text/html', ...opener }).end(page);
+      response.writeHead(200, { 'Content-Type': 'text/html', ...opener }).end(request.url === '/signed-in' ? ending : page);
       return;
     }
     try {
@@ -38,7 +39,7 @@ export async function open(t, address, issuer, behind) {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://localhost:${port}`, presented };
+  return { presented };
 }
 
 // handOn is what a site's own proxy does.

@@ -90,13 +90,14 @@ func TestStolenSignInAcrossSitesIsWorthless(t *testing.T) {
 	stolen := attacker.start()
 	own := codeIn(t, attacker.back(attacker.startAs(stolen)))
 	in := victim.start()
+	cookie := victim.sealed(in)
 	code := codeIn(t, victim.back(in))
 	for name, body := range map[string]map[string]any{
 		"no code":                {"txn": in.txn, "verifier": in.verifier},
 		"somebody else's code":   {"txn": in.txn, "verifier": in.verifier, "code": own},
 		"somebody else's txn":    {"txn": stolen.txn, "verifier": stolen.verifier, "code": code},
 		"no verifier of its own": {"txn": in.txn, "verifier": stolen.verifier, "code": code},
-		"a cookie for a code":    {"txn": in.txn, "verifier": in.verifier, "code": victim.sealed(in)},
+		"a cookie for a code":    {"txn": in.txn, "verifier": in.verifier, "code": cookie},
 		"half a code":            {"txn": in.txn, "verifier": in.verifier, "code": code[:len(code)/2]},
 	} {
 		if res := attacker.farCall("/v1/session", body); res.StatusCode == http.StatusCreated || res.Header.Get("Set-Cookie") != "" {

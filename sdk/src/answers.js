@@ -30,12 +30,13 @@ function keep(k, { context, session, customer_id }, sent, claimed) {
 /** @param {Core} k @param {any} body @param {boolean} signedIn @param {Moment} sent */
 function granted(k, body, signedIn, sent) {
   const { customer, ctx } = k;
+  k.claim = undefined; // it is taken
   if (customer && customer !== body.customer_id) return mismatched(k, body.reason);
   keep(k, body, sent, signedIn);
   if (k.site) k.site.asked = 0;
   if (k.raise?.needed === signedIn) lower(k);
   if (signedIn) {
-    k.claim = k.popup = undefined;
+    k.popup = undefined;
     k.tell({ kind: 'session_changed', sid: body.session.sid });
     k.emit('login', { customerId: k.customer });
   }

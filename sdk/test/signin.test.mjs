@@ -383,6 +383,20 @@ test('row 14: somebody else signs in while the widget shows a customer: mismatch
   ]);
 });
 
+test('row 15: the session of another person, who signed in on purpose, is there: it is not claimed again', async () => {
+  const p = await ready();
+  p.chat.login({ purpose: 'switch' });
+  p.service.customer = 'c-2';
+  done(p);
+  await p.machine.advance(1);
+  assert.equal(p.chat.state, 'MISMATCH');
+  p.service.special['/v1/session'] = () => refusal(410, 'CP-408', 'login', { error: 'txn_expired' });
+  p.chat.acceptCustomer();
+  await p.machine.advance(1);
+  assert.equal(p.chat.state, 'READY');
+  assert.equal(claims(p).length, 1);
+});
+
 test('cookies blocked: works from the context in hand, says so, and signs in again when it ends', async () => {
   const p = await pending();
   p.service.customer = 'c-1';

@@ -1,5 +1,5 @@
 // Command bench measures the built binary as an operator meets it: its size, how soon it is ready, how
-// much memory it needs idle, and how many exchanges it does over HTTP, with the time each takes.
+// much memory it needs idle, and how many exchanges and renewals it does over HTTP, with the time each takes.
 //
 //	make build && go -C bench run . -binary ../bin/chatpass
 //
@@ -10,9 +10,15 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+)
+
+const (
+	sessions = 1000 // whose contexts are renewed
+	pace     = 200  // renewals a second, of a load that leaves the service time to breathe
 )
 
 func main() {
@@ -21,7 +27,7 @@ func main() {
 	length := flag.Duration("for", 5*time.Second, "how long they ask")
 	starts := flag.Int("starts", 10, "how often to start, for the time to ready")
 	flag.Parse()
-	if err := run(*binary, *starts, load{*workers, *length}); err != nil {
+	if err := run(*binary, *starts, load{workers: *workers, length: *length}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -70,7 +76,7 @@ func measureStarts(ctx context.Context, p place, n int) error {
 	return nil
 }
 
-// measureLoad prints memory before and after, and what the load saw.
+// measureLoad prints memory before and after, and what two loads saw: exchanges of a backend, renewals of pages.
 func measureLoad(ctx context.Context, p place, l load) error {
 	s, err := start(ctx, p)
 	if err != nil {
@@ -80,18 +86,56 @@ func measureLoad(ctx context.Context, p place, l load) error {
 	if err != nil {
 		return err
 	}
-	took, elapsed, err := l.run(ctx, p)
-	if err != nil {
+	c := newCaller(ctx, p, l.workers)
+	if err := l.measure(s, "exchanges", c.exchange); err != nil {
+		return err
+	}
+	if err := measureRenewals(s, c, l); err != nil {
 		return err
 	}
 	after, err := s.memory()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("memory (RSS)      %8.1f MB idle, %.1f MB under load\n", float64(idle)/1e6, float64(after)/1e6)
-	fmt.Printf("exchanges         %8.0f /s with %d clients; p50 %.2f ms, p99 %.2f ms of %d\n",
-		float64(len(took))/elapsed.Seconds(), l.workers, ms(percentile(took, 50)), ms(percentile(took, 99)), len(took))
+	fmt.Printf("memory (RSS)      %8.1f MB idle, %.1f MB after the load\n", float64(idle)/1e6, float64(after)/1e6)
 	return s.stop()
+}
+
+// measureRenewals lets pages renew their contexts, first as fast as they can, then a quarter as often.
+func measureRenewals(s *running, c caller, l load) error {
+	cookies := make([]*http.Cookie, sessions)
+	for i := range cookies {
+		var err error
+		if cookies[i], err = c.begin(fmt.Sprintf("page-%d", i)); err != nil {
+			return err
+		}
+	}
+	renew := func(worker, n int) error { return c.renew(cookies[(n*l.workers+worker)%len(cookies)]) }
+	if err := l.measure(s, "renewals", renew); err != nil {
+		return err
+	}
+	l.rate = pace
+	return l.measure(s, fmt.Sprintf("renewals, %d/s", pace), renew)
+}
+
+// measure prints what came of a load: the rate as clients saw it, and what the process could do with a whole core.
+func (l load) measure(s *running, name string, ask func(worker, n int) error) error {
+	before, err := s.burnt()
+	if err != nil {
+		return err
+	}
+	took, elapsed, err := l.run(ask)
+	if err != nil {
+		return err
+	}
+	after, err := s.burnt()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-17s %8.0f /s with %d clients, %.0f a second of processor time; p50 %.2f ms, p99 %.2f ms of %d\n",
+		name, float64(len(took))/elapsed.Seconds(), l.workers, float64(len(took))/(after-before).Seconds(),
+		ms(percentile(took, 50)), ms(percentile(took, 99)), len(took))
+	return nil
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

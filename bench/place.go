@@ -66,17 +66,19 @@ admin_listen: %[2]q
 store: sqlite:%[3]s/chatpass.db
 master_key: file:%[3]s/master.json
 log: {level: error}
-limits: {exchanges_per_minute_per_client: 0}
+limits: {exchanges_per_minute_per_client: 0, contexts_per_minute_per_session: 0}
 issuers: {corp: {issuer: %[4]s, client_id: chatpass, client_secret: env:SECRET, jwks: "file:%[3]s/jwks.json"}}
 apps:
   support:
     audience: [https://api.example.com]
     issuers: [corp]
-    origins: [https://www.example.com]
+    origins: [%[5]s]
     claims: {name: claims.name}
     scopes: [chat:read]
-    clients: {back: {type: backend, auth: client_secret_basic, secret: env:SECRET, accepts: {corp: [shop-web]}}}
-`, p.service, p.admin, dir, issuer)
+    clients:
+      back: {type: backend, auth: client_secret_basic, secret: env:SECRET, accepts: {corp: [shop-web]}}
+      web: {type: browser, accepts: {corp: [shop-web]}}
+`, p.service, p.admin, dir, issuer, page)
 }
 
 func freeAddress() (string, error) {
@@ -127,6 +129,25 @@ func (r *running) memory() (int, error) {
 	}
 	kb, err := strconv.Atoi(fields[0])
 	return kb * 1024, err
+}
+
+// burnt is the processor time that the process has used so far.
+func (r *running) burnt() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(r.cmd.Process.Pid) + "/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name before it may hold spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("read processor time: too few fields")
+	}
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	system, err := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, err // proc(5): in hundredths of a second
 }
 
 func (r *running) stop() error {

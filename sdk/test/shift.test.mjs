@@ -98,7 +98,7 @@ test(`${DAYS} working days: one sign-in each, and few requests`, async t => {
   for (let seed = 1; seed <= DAYS; seed++) days.push(await new Day(seed * 104729).run());
   const sum = name => days.reduce((n, day) => n + day[name], 0);
   const perHour = sum('requests') / DAYS / 8;
-  t.diagnostic(`${perHour.toFixed(1)} requests an hour in ten tabs, ${sum('without')} keystrokes without a context, ${sum('ended')} sessions that ended`);
+  t.diagnostic(`counted: ${perHour.toFixed(1)} requests an hour in ten tabs, ${sum('without')} keystrokes without a context, ${sum('ended')} sessions that ended`);
   assert.equal(sum('ended'), 0, 'sessions that ended');
   assert.ok(perHour <= 13, `${perHour} requests an hour`);
 });

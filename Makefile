@@ -42,7 +42,7 @@ soak:
 screenshots:
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
-	@CHATPASS=$(CURDIR)/bin/chatpass CHATPASS_SCREENSHOTS=$(CURDIR)/bin/screenshots node --test --test-reporter=dot e2e/browser/pages.test.mjs e2e/browser/crosssite.test.mjs
+	@CHATPASS=$(CURDIR)/bin/chatpass CHATPASS_SCREENSHOTS=$(CURDIR)/bin/screenshots node --test --test-reporter=dot e2e/browser/pages.test.mjs e2e/browser/crosssite.test.mjs e2e/browser/prompt.test.mjs
 	@echo bin/screenshots
 
 module-path:

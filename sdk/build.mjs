@@ -1,8 +1,9 @@
-// Builds dist/: the module, the classic script, their source maps and the types. The output is committed,
+// Builds dist/: the modules, the classic scripts, their source maps and the types. The output is committed,
 // so that neither Go nor a page needs Node; a test builds again and compares.
 import { build } from 'esbuild';
 import { minify } from 'terser';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,11 +20,11 @@ const OURS = (
   'pause perf popup reject resolve refusedAt settings shown shut site tell timer told tried tries trouble waiting wall wanted watch widget win window wish'
 ).split(' ');
 
-/** Bundles the source. @returns {Promise<Map<string, string>>} file name → content */
-async function bundle(name, options) {
+/** Bundles the source that begins at entry. @returns {Promise<Map<string, string>>} file name → content */
+async function bundle(name, entry, format) {
   const { outputFiles } = await build({
     absWorkingDir: here,
-    entryPoints: ['src/chatpass.js'],
+    entryPoints: ['src/' + entry],
     outfile: 'dist/' + name,
     bundle: true,
     minify: true,
@@ -31,24 +32,25 @@ async function bundle(name, options) {
     sourcemap: 'external',
     target: 'es2022',
     write: false,
-    ...options,
+    format,
   });
   const [map, script] = outputFiles.map(f => f.text);
   const { code, map: whole } = await minify(script, {
     ecma: 2020,
-    module: options.format === 'esm',
+    module: format === 'esm',
     compress: { passes: 4, unsafe_arrows: true },
     sourceMap: { content: map, url: name + '.map', includeSources: true },
   });
   return new Map([[name, code + '\n'], [name + '.map', whole]]);
 }
 
-/** Checks the types and returns those of the public module. Throws with the compiler's words. */
+/** Checks the types and returns those of the public modules, file name → content. Throws with the compiler's words. */
 function types() {
   const out = mkdtempSync(join(tmpdir(), 'chatpass-types-'));
   try {
     execFileSync(join(here, 'node_modules/.bin/tsc'), ['-p', here, '--outDir', out], { encoding: 'utf8', stdio: 'pipe' });
-    return readFileSync(join(out, 'chatpass.d.ts'), 'utf8');
+    const read = name => readFileSync(join(out, name), 'utf8');
+    return [['chatpass.d.ts', read('chatpass.d.ts')], ['chatpass-prompt.d.ts', read('prompt.d.ts')], ['words.d.ts', read('words.d.ts')]];
   } catch (e) {
     throw new Error('types: ' + (e.stdout || e.message));
   } finally {
@@ -59,13 +61,21 @@ function types() {
 /** Everything that belongs into dist/. @returns {Promise<Map<string, string>>} file name → content */
 export async function output() {
   return new Map([
-    ...(await bundle('chatpass.js', { format: 'esm' })),
-    ...(await bundle('chatpass.iife.js', { format: 'iife', entryPoints: ['src/classic.js'] })),
-    ['chatpass.d.ts', types()],
+    ...(await bundle('chatpass.js', 'chatpass.js', 'esm')),
+    ...(await bundle('chatpass.iife.js', 'classic.js', 'iife')),
+    ...(await bundle('chatpass-prompt.js', 'prompt.js', 'esm')),
+    ...(await bundle('chatpass-prompt.iife.js', 'classic-prompt.js', 'iife')),
+    ...types(),
   ]);
 }
 
+/** What a page's tag says of a script (Subresource Integrity, section 3.5). @param {string} text */
+const integrity = text => 'sha384-' + createHash('sha384').update(text).digest('base64');
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   mkdirSync(join(here, 'dist'), { recursive: true });
-  for (const [name, text] of await output()) writeFileSync(join(here, 'dist', name), text);
+  const files = await output();
+  for (const [name, text] of files) writeFileSync(join(here, 'dist', name), text);
+  const readme = join(here, 'README.md');
+  writeFileSync(readme, readFileSync(readme, 'utf8').replace(/(\/sdk\/[\d.]+\/(chatpass\S*\.iife\.js)"\s+integrity=")[^"]*/g, (_, tag, name) => tag + integrity(files.get(name))));
 }

@@ -1,5 +1,5 @@
-// Package sdk holds the browser SDK as it is shipped: one ES module without dependencies, the same as
-// a classic script, and their source maps. The source is in src, `npm run build` renews dist.
+// Package sdk holds the browser SDK as it is shipped: ES modules without dependencies, the same as
+// classic scripts, and their source maps. The source is in src, `npm run build` renews dist.
 package sdk
 
 import (
@@ -16,27 +16,29 @@ const Version = "0.1.0"
 //go:embed dist/*.js dist/*.js.map
 var dist embed.FS
 
-// Files returns chatpass.js (ES module), chatpass.iife.js (classic script) and a .map of each.
+// Files returns the scripts: chatpass.js (ES module), chatpass.iife.js (the same as a classic script),
+// chatpass-prompt.js and chatpass-prompt.iife.js (prompts for people, optional), and a .map of each.
 func Files() fs.FS {
 	files, _ := fs.Sub(dist, "dist") // fails on an invalid path only
 	return files
 }
 
-// Module returns the ES module, which exports create.
-func Module() []byte { return file("chatpass.js") }
-
-// Classic returns the classic script, which defines the global Chatpass with create.
-func Classic() []byte { return file("chatpass.iife.js") }
-
-// Integrity returns the value of an integrity attribute for a script of that content
-// (Subresource Integrity, section 3.5).
-func Integrity(content []byte) string {
-	sum := sha512.Sum384(content)
-	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+// A Script is one of the files that pages load.
+type Script struct {
+	Name string `json:"name"`
+	// Integrity is the value of the attribute by which a browser holds the file against what the page's author
+	// saw (Subresource Integrity, section 3.5).
+	Integrity string `json:"integrity"`
 }
 
-// file reads an embedded file: the build fails without it.
-func file(name string) []byte {
-	content, _ := dist.ReadFile("dist/" + name)
-	return content
+// Scripts returns all of them.
+func Scripts() []Script {
+	var all []Script
+	names, _ := fs.Glob(Files(), "*.js") // fails on a bad pattern only
+	for _, name := range names {
+		content, _ := fs.ReadFile(Files(), name) // embedded
+		sum := sha512.Sum384(content)
+		all = append(all, Script{name, "sha384-" + base64.StdEncoding.EncodeToString(sum[:])})
+	}
+	return all
 }

@@ -66,7 +66,7 @@ func (s *Server) sdkFile(w http.ResponseWriter, r *http.Request) error {
 		sdk.Version: "public, max-age=31536000, immutable",
 	}[r.PathValue("version")]
 	if err != nil || caching == "" {
-		return s.notFound(w, r, "there is no such file: the SDK is at /sdk/v1/chatpass.js and /sdk/v1/chatpass.iife.js")
+		return s.notFound(w, r, "there is no such file: the SDK is at /sdk/v1/chatpass.js and /sdk/v1/chatpass.iife.js, and as chatpass version says")
 	}
 	w.Header().Set("Cache-Control", caching)
 	return writePublic(w, r, sdkType(r.PathValue("file")), etagOf(body), body)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"chatpass/sdk"
 )
 
 // Exit codes of every verb.
@@ -89,14 +91,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 func versionCommand(to streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "version", Short: "Say which version this is", Args: noArguments,
+		Use: "version", Short: "Say which version this is, and the integrity of the browser's scripts that it serves", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			v := version()
 			if asJSON {
 				return printJSON(to.out, v)
 			}
-			_, err := fmt.Fprintf(to.out, "chatpass %s %s %s\n", v.Version, v.Revision, v.Go)
-			return err
+			if _, err := fmt.Fprintf(to.out, "chatpass %s %s %s\n", v.Version, v.Revision, v.Go); err != nil {
+				return err
+			}
+			for _, script := range v.SDK {
+				if _, err := fmt.Fprintf(to.out, "/sdk/%s/%s integrity=%q\n", sdk.Version, script.Name, script.Integrity); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
@@ -108,10 +117,12 @@ type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`
 	Go       string `json:"go"`
+	// SDK are the browser's scripts that it serves, under a path that holds their version.
+	SDK []sdk.Script `json:"sdk"`
 }
 
 func version() build {
-	b := build{Version: "0.1.0", Revision: "unknown"}
+	b := build{Version: "0.1.0", Revision: "unknown", SDK: sdk.Scripts()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

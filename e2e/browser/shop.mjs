@@ -6,7 +6,8 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 export const audience = 'https://api.example.com';
 
-// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener.
+// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener, at /prompted people are shown
+// what the chat needs of them, under a policy that allows no style of the page's own.
 // A sign-in ends at back, a path of it: at the page that docs/modes.md shows, unless that is the shop's own. What is below the
 // path of issuer is handed on to the address behind, if there is one. What the API believed is in presented.
 export async function open(t, address, issuer, { behind, back = '/' } = {}) {
@@ -20,8 +21,9 @@ export async function open(t, address, issuer, { behind, back = '/' } = {}) {
       return;
     }
     if (request.url !== '/orders') {
-      const opener = request.url === '/isolated' ? { 'Cross-Origin-Opener-Policy': 'same-origin' } : {};
-      response.writeHead(200, { 'Content-Type': 'text/html', ...opener }).end(request.url === '/signed-in' ? ending : page);
+      const policy = `default-src 'none'; img-src data:; script-src 'unsafe-inline' ${issuer}; connect-src 'self' ${issuer}`;
+      const headers = { '/isolated': { 'Cross-Origin-Opener-Policy': 'same-origin' }, '/prompted': { 'Content-Security-Policy': policy } }[request.url.split('?')[0]];
+      response.writeHead(200, { 'Content-Type': 'text/html', ...headers }).end(request.url === '/signed-in' ? ending : page);
       return;
     }
     try {

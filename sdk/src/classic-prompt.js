@@ -1,0 +1,4 @@
+// The classic script: one global.
+import { attach } from './prompt.js';
+
+/** @type {any} */ (globalThis).ChatpassPrompt = { attach };

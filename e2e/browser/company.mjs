@@ -10,14 +10,15 @@ const secret = 'chatpass-secret-at-the-issuer-0123456789';
 
 // company is everything running, and a browser on the shop's page at path; contexts live for lifetime. With
 // proxied, browsers know the service as a path on the shop's own origin alone. With partners, people may also
-// sign in with a second identity provider. With across, the shop is on another site than the service.
-export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false, across = false } = {}) {
+// sign in with a second identity provider. With across, the shop is on another site than the service. Sessions are as the
+// configuration says in session; with refresh, the identity provider gives refresh tokens. The browser is what open starts.
+export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false, across = false, session = '{}', refresh = false, open = launch } = {}) {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
   const shopURL = across ? `http://${shopAddress}` : urlOf(shopAddress);
   const back = across ? '/signed-in' : '/';
   const url = proxied ? `${shopURL}/chat-auth` : urlOf(listen);
   const clientOf = (name) => ({
-    client_id: 'chatpass', client_secret: secret,
+    client_id: 'chatpass', client_secret: secret, grant_types: ['authorization_code', ...(refresh ? ['refresh_token'] : [])],
     redirect_uris: [`${url}/v1/login/callback/${name}`],
     post_logout_redirect_uris: [`${url}/v1/logout/callback`],
     backchannel_logout_uri: `${url}/v1/backchannel-logout/${name}`, backchannel_logout_session_required: true,
@@ -49,12 +50,13 @@ apps:
     claims: {name: claims.name, tier: "'gold' in claims.groups ? 'gold' : 'standard'"}
     scopes: [chat:read]
     context_lifetime: ${lifetime}
+    session: ${session}
     clients:
       support-web: {type: browser, accepts: {corp: [shop-web]}}
 `, url);
   const shop = { ...(await openShop(t, shopAddress, url, { behind: proxied && listen, back })), url: shopURL };
-  const browser = await launch(t);
-  const context = await browser.newContext();
+  const browser = await open(t);
+  const context = browser.contexts()[0] ?? (await browser.newContext());
   context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const errors = [];
@@ -64,6 +66,19 @@ apps:
   return { page, context, browser, shop, issuer, service, url, errors };
 }
 
+// signedIn is a company with alice at the shop.
+export async function signedIn(t, options) {
+  const all = await company(t, options);
+  await ask(all.page);
+  await enter(await popup(all.page), 'alice');
+  await shows(all.page, welcome);
+  return all;
+}
+
+export const welcome = 'Alice, you are a gold customer.';
+export const state = (page) => page.evaluate(() => window.chat.state);
+export const inState = (page, ...wanted) => until(`the state is ${wanted.join(' or ')}`, async () => wanted.includes(await state(page)));
+export const events = (page) => page.locator('#events').textContent();
 export const ask = (page) => page.getByRole('button', { name: 'Which orders are mine?' }).click();
 export const signIn = (page) => page.getByRole('button', { name: 'Sign In' });
 export const shows = (page, text) => until(`the page says "${text}"`, async () => (await page.locator('#answer').textContent()).includes(text));

@@ -3,21 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { steps, until } from './chatpass.mjs';
-import { ask, company, enter, popup, shows, signIn } from './company.mjs';
-
-const welcome = 'Alice, you are a gold customer.';
-const state = (page) => page.evaluate(() => window.chat.state);
-const inState = (page, ...wanted) => until(`the state is ${wanted.join(' or ')}`, async () => wanted.includes(await state(page)));
-const events = (page) => page.locator('#events').textContent();
-
-// signedIn is a company with alice at the shop.
-async function signedIn(t, lifetime) {
-  const all = await company(t, { lifetime });
-  await ask(all.page);
-  await enter(await popup(all.page), 'alice');
-  await shows(all.page, welcome);
-  return all;
-}
+import { ask, company, enter, events, inState, popup, shows, signIn, signedIn, state, welcome } from './company.mjs';
 
 // passes lets so many seconds go by in the page, or fewer if it happens earlier. Answers of the network come in
 // real time, in between.
@@ -37,7 +23,7 @@ function watched(context) {
 }
 
 test('the network fails, and nobody is signed out', { timeout: 240_000 }, async (t) => {
-  const { page, context, service, url } = await signedIn(t, '10m');
+  const { page, context, service, url } = await signedIn(t, { lifetime: '10m' });
   const step = steps(t, async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`);
   await page.clock.install();
   await page.reload();
@@ -98,7 +84,7 @@ test('the network fails, and nobody is signed out', { timeout: 240_000 }, async 
 });
 
 test('a chat side that rejects for ever costs three renewals, and no prompt', { timeout: 120_000 }, async (t) => {
-  const { page, context } = await signedIn(t, '10m');
+  const { page, context } = await signedIn(t, { lifetime: '10m' });
   await page.clock.install();
   await page.reload();
   await inState(page, 'READY');
@@ -246,7 +232,7 @@ test('sign-in can always be begun again', { timeout: 240_000 }, async (t) => {
 });
 
 test('a browser that loses its cookies works until the context ends, and says so', { timeout: 120_000 }, async (t) => {
-  const { page, context } = await signedIn(t, '10m');
+  const { page, context } = await signedIn(t, { lifetime: '10m' });
   await context.clearCookies({ name: /^__Host-chatpass-/ });
   await page.evaluate(() => new Promise((done) => window.chat.contextProvider(done, true)));
   await until('the page says so', async () => /cookies_blocked/.test(await events(page)));

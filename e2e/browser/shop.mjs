@@ -6,8 +6,10 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 export const audience = 'https://api.example.com';
 
-// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener, at /prompted people are shown
-// what the chat needs of them, under a policy that allows no style of the page's own.
+const alone = { 'Cross-Origin-Opener-Policy': 'same-origin' };
+
+// open serves the page at every path, with the SDK of issuer; at /isolated no window knows its opener, at /cross-origin-isolated the page
+// knows it, at /prompted people are shown what the chat needs of them, under a policy that allows no style of the page's own.
 // A sign-in ends at back, a path of it: at the page that docs/modes.md shows, unless that is the shop's own. What is below the
 // path of issuer is handed on to the address behind, if there is one. What the API believed is in presented.
 export async function open(t, address, issuer, { behind, back = '/' } = {}) {
@@ -21,9 +23,12 @@ export async function open(t, address, issuer, { behind, back = '/' } = {}) {
       return;
     }
     if (request.url !== '/orders') {
-      const policy = `default-src 'none'; img-src data:; script-src 'unsafe-inline' ${issuer}; connect-src 'self' ${issuer}`;
-      const headers = { '/isolated': { 'Cross-Origin-Opener-Policy': 'same-origin' }, '/prompted': { 'Content-Security-Policy': policy } }[request.url.split('?')[0]];
-      response.writeHead(200, { 'Content-Type': 'text/html', ...headers }).end(request.url === '/signed-in' ? ending : page);
+      const policies = {
+        '/isolated': alone,
+        '/cross-origin-isolated': { ...alone, 'Cross-Origin-Embedder-Policy': 'require-corp' },
+        '/prompted': { 'Content-Security-Policy': `default-src 'none'; img-src data:; script-src 'unsafe-inline' ${issuer}; connect-src 'self' ${issuer}` },
+      };
+      response.writeHead(200, { 'Content-Type': 'text/html', ...policies[request.url.split('?')[0]] }).end(request.url === '/signed-in' ? ending : page);
       return;
     }
     try {

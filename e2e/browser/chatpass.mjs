@@ -11,7 +11,8 @@ if (!binary) throw new Error('the environment variable CHATPASS must name the bu
 
 // serve runs `chatpass serve` on the address listen until the test t ends, and resolves when it is
 // ready. Browsers find it at the URL issuer. The rest of the configuration is the caller's. Its store is a new one of the kind that the
-// environment variable CHATPASS_E2E_STORE names: sqlite (default) or postgres.
+// environment variable CHATPASS_E2E_STORE names: sqlite (default) or postgres. What it resolves to has operate,
+// which runs another command of chatpass with that configuration.
 export async function serve(t, listen, env, configuration, issuer = urlOf(listen)) {
   const dir = mkdtempSync(join(tmpdir(), 'chatpass-e2e-'));
   const admin = await freeAddress();
@@ -25,6 +26,7 @@ store: ${store.setting}
 master_key: file:${dir}/master.json
 ${configuration}`);
   const service = run(t, dir, ['serve', '-c', config], env);
+  service.operate = (...args) => execFileSync(binary, [...args, '-c', config], { env: { ...process.env, ...env }, encoding: 'utf8' });
   t.after(store.drop); // after the service has ended
   await until('the service is ready', async () => {
     if (service.exitCode !== null) throw new Ended(`chatpass serve ended:\n${service.said}`);

@@ -11,8 +11,9 @@ const secret = 'chatpass-secret-at-the-issuer-0123456789';
 // company is everything running, and a browser on the shop's page at path; contexts live for lifetime. With
 // proxied, browsers know the service as a path on the shop's own origin alone. With partners, people may also
 // sign in with a second identity provider. With across, the shop is on another site than the service. Sessions are as the
-// configuration says in session; with refresh, the identity provider gives refresh tokens. The browser is what open starts.
-export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false, across = false, session = '{}', refresh = false, open = launch } = {}) {
+// configuration says in session; with refresh, the identity provider gives refresh tokens; with down, it is down until
+// issuer.begin() is called. The browser is what open starts, given the URL of the service.
+export async function company(t, { path = '/', lifetime = '20s', proxied = false, partners = false, across = false, session = '{}', refresh = false, down = false, open = launch } = {}) {
   const [listen, shopAddress, issuerAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
   const shopURL = across ? `http://${shopAddress}` : urlOf(shopAddress);
   const back = across ? '/signed-in' : '/';
@@ -24,7 +25,8 @@ export async function company(t, { path = '/', lifetime = '20s', proxied = false
     backchannel_logout_uri: `${url}/v1/backchannel-logout/${name}`, backchannel_logout_session_required: true,
   });
   const site = { client_id: 'shop-web', client_secret: secret, redirect_uris: [`${shopURL}/signed-in`] };
-  const issuer = await startIssuer({ port: Number(issuerAddress.split(':')[1]), groups: { alice: ['gold'] }, clients: [clientOf('corp'), site] });
+  const begin = () => startIssuer({ port: Number(issuerAddress.split(':')[1]), groups: { alice: ['gold'] }, clients: [clientOf('corp'), site] });
+  const issuer = down ? { issuer: urlOf(issuerAddress), begin: async () => Object.assign(issuer, await begin()), stop() {} } : await begin();
   t.after(() => issuer.stop());
   const second = partners && (await startIssuer({ clients: [clientOf('partners')] }));
   if (second) t.after(() => second.stop());
@@ -55,7 +57,7 @@ apps:
       support-web: {type: browser, accepts: {corp: [shop-web]}}
 `, url);
   const shop = { ...(await openShop(t, shopAddress, url, { behind: proxied && listen, back })), url: shopURL };
-  const browser = await open(t);
+  const browser = await open(t, url);
   const context = browser.contexts()[0] ?? (await browser.newContext());
   context.setDefaultTimeout(30_000);
   const page = await context.newPage();

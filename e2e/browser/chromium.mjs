@@ -20,35 +20,45 @@ export async function launch(t) {
 }
 
 // everyday returns a way to start a browser as people have it, again and again with the same profile: only the
-// tab in front is visible, and pages left are kept for the back button. Playwright shows all tabs to be visible
-// and keeps none where it starts the browser itself. Preferences are Chromium's.
+// tab in front is visible, and pages left are kept for the back button. (Playwright shows all tabs to be visible
+// and keeps no pages where it starts the browser itself.) It can quit() and crash(). Preferences are Chromium's.
 export function everyday(t, preferences = {}) {
   const profile = mkdtempSync(join(tmpdir(), 'chatpass-profile-'));
   mkdirSync(join(profile, 'Default'));
   writeFileSync(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
-  const processes = [];
+  const crashes = [];
   t.after(async () => {
-    for (const process of processes) {
-      process.kill('SIGKILL');
-      await process.ended;
-    }
-    rmSync(profile, { recursive: true, maxRetries: 20, retryDelay: 100 }); // helpers of the browser outlive it by a little
+    for (const crash of crashes) await crash();
+    rmSync(profile, { recursive: true, maxRetries: 5 }); // what was killed may not be gone yet
   });
   return async () => {
-    const process = spawn(find(), ['--headless', ...flags, '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'] });
-    processes.push(process);
-    process.ended = new Promise((resolve) => process.once('exit', resolve));
+    const chrome = spawn(find(), ['--headless', ...flags, '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    const ended = new Promise((resolve) => chrome.once('exit', resolve));
+    const crash = () => {
+      killAll(chrome.pid);
+      return ended;
+    };
+    crashes.push(crash);
     let said = '';
-    process.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+    chrome.stderr.setEncoding('utf8').on('data', (text) => (said += text));
     const address = await until('the browser says where it is', () => said.match(/listening on (ws:\S+)/)?.[1]);
     const browser = await chromium.connectOverCDP(address, { noDefaults: true });
-    browser.quit = async () => {
+    const quit = async () => {
       const session = await browser.newBrowserCDPSession();
       await session.send('Browser.close').catch(() => {}); // it may be gone before it answers
-      await process.ended;
+      await ended;
     };
-    return browser;
+    return Object.assign(browser, { quit, crash });
   };
+}
+
+// killAll ends what leads a process group, and all that it started.
+function killAll(leader) {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (err) {
+    if (err.code !== 'ESRCH') throw err; // gone already
+  }
 }
 
 function find() {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { steps, until } from './chatpass.mjs';
+import { everyday } from './chromium.mjs';
 import { ask, company, enter, events, inState, popup, shows, signIn, state, welcome } from './company.mjs';
 
 const report = ({ page, service }) => async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`;
@@ -100,4 +101,23 @@ test('the identity provider is down, or says no', { timeout: 240_000 }, async (t
     assert.deepEqual((await reasons(page)).at(-1), ['LOGIN_NEEDED', 'idp_unreachable']);
     assert.deepEqual(await told(page), commands);
   });
+});
+
+test('a browser that keeps no cookies of the service', { timeout: 120_000 }, async (t) => {
+  const without = (url) => ({ profile: { content_settings: { exceptions: { cookies: { [`${url},*`]: { setting: 2 } } } } } });
+  const all = await company(t, { open: (t, url) => everyday(t, without(url))() });
+  const { page, errors } = all;
+  await ask(page);
+  await shows(page, 'Please sign in.');
+  const opened = await popup(page);
+  await opened.locator('input[name=login]').fill('alice');
+  await opened.locator('input[name=password]').fill('any');
+  await opened.getByRole('button', { name: 'Sign-in' }).click();
+  await opened.getByText('This sign-in is no longer open').waitFor();
+  await opened.close();
+  await inState(page, 'LOGIN_NEEDED', 'ANON');
+  await ask(page);
+  await shows(page, 'Please sign in.');
+  assert.deepEqual(errors, []);
+  await (await popup(page)).waitForURL(/interaction|callback/); // nothing of the first is in the way
 });

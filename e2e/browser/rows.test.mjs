@@ -13,7 +13,7 @@ function asked(page, url) {
   return requests;
 }
 
-const report = ({ page, service }) => async () => `page: ${await page.locator('body').innerText()}\nservice: ${service.said}`;
+const report = ({ page, service }) => async () => `page: ${await page.locator('body').innerText().catch(String)}\nservice: ${service.said}`;
 const told = (page) => page.evaluate(() => window.told);
 const visibility = (page) => page.evaluate(() => document.visibilityState);
 const customer = (page) => page.evaluate(() => window.chat.ready.then((who) => who?.customerId));
@@ -40,7 +40,8 @@ async function hidden(context, front, address) {
 }
 
 test('from the first look to the sign-out, in tabs that are seen and hidden', { timeout: 240_000 }, async (t) => {
-  const all = await company(t, { lifetime: '10m', open: everyday(t) });
+  const start = everyday(t);
+  const all = await company(t, { lifetime: '10m', open: start });
   const { page, context, shop, url, errors } = all;
   const step = steps(t, report(all));
   const everything = asked(context, url);
@@ -280,5 +281,75 @@ test('from the first look to the sign-out, in tabs that are seen and hidden', { 
     await ask(page);
     await shows(page, welcome);
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  });
+
+  await step('ten tabs of a browser that is started again: nobody is asked, and hidden tabs ask nothing (G17)', async () => {
+    await all.browser.quit();
+    const again = (await start()).contexts()[0];
+    const requests = asked(again, url);
+    const tabs = [];
+    for (let i = 0; i < 10; i++) {
+      tabs.push(await again.newPage());
+      await tabs[0].bringToFront();
+      await tabs[i].goto(shop.url);
+    }
+    await inState(tabs[0], 'READY');
+    assert.equal(requests.length, 1);
+    for (const tab of tabs) {
+      await tab.bringToFront();
+      await ask(tab);
+      await shows(tab, welcome);
+    }
+    assert.deepEqual(new Set(requests.map(([path]) => path)), new Set(['/v1/context']));
+    assert.equal(again.pages().filter((other) => other.url() !== 'about:blank').length, 10);
+    await tabs[0].evaluate(() => window.chat.logout());
+    all.browser = again.browser();
+  });
+
+  await step('the browser dies in the middle of a sign-in: started again, the next click signs in (G17)', async () => {
+    const [before] = all.browser.contexts();
+    const tab = before.pages().at(-1);
+    await before.clearCookies({ name: /session/i });
+    await tab.bringToFront();
+    await ask(tab);
+    await (await popup(tab)).waitForURL(/interaction/);
+    await all.browser.crash();
+    const [after] = (await start()).contexts();
+    await after.clearCookies({ name: /session/i }); // the disk may have kept those
+    const again = await after.newPage();
+    await again.goto(shop.url);
+    await ask(again);
+    await enter(await popup(again), 'alice');
+    await shows(again, welcome);
+  });
+});
+
+test('a page that is left alone', { timeout: 120_000 }, async (t) => {
+  const all = await signedIn(t, { lifetime: '2s', session: '{idle: 5s, absolute: 4m}' });
+  const { page, context, url } = all;
+  const step = steps(t, report(all));
+  const requests = asked(context, url);
+
+  await step('row 6: what it has is renewed by itself', async () => {
+    await later(page, 61); // the click is long ago
+    await until('it has asked twice', () => requests.length > 1);
+    assert.deepEqual(requests.at(-1)[1].cause, 'timer');
+  });
+
+  await step('row 30: it is told once that the session ends within five minutes', async () => {
+    const expiring = (await events(page)).match(/^expiring .*$/gm);
+    assert.equal(expiring.length, 1);
+    assert.ok(JSON.parse(expiring[0].slice('expiring '.length)).expiresIn <= 240);
+  });
+
+  await step('row 12: renewals are no activity: the session ends, and what was said stays on the screen', async () => {
+    const commands = await told(page);
+    await inState(page, 'LOGIN_NEEDED');
+    assert.deepEqual(new Set(requests.map(([, { activity }]) => activity)), new Set(['passive']));
+    assert.deepEqual(await told(page), commands);
+    assert.equal(context.pages().length, 1, 'no prompt by itself');
+    await ask(page);
+    await popup(page);
+    await shows(page, welcome);
   });
 });

@@ -94,6 +94,7 @@ test('from the first look to the sign-out, in tabs that are seen and hidden', { 
     await signIn(page).click();
     assert.equal(await state(page), 'LOGIN_PENDING');
     assert.equal(context.pages().length, windows);
+    assert.equal(everything.filter(([path]) => path === '/v1/login/start').length, 1);
     await enter(opened, 'alice');
     await shows(page, welcome);
   });

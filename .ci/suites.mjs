@@ -2,7 +2,7 @@
 // Prints a line a package, and everything a failed test said. A test that was skipped or did not end
 // counts against the run: the exit code is 0 only if every test ran and passed.
 //
-//   node .ci/suites.mjs [SUITE...]    SUITE as named in the table below; default all
+//   node .ci/suites.mjs [SUITE...]    SUITE as named in the table below; default all, in two lanes
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -15,27 +15,33 @@ const racing = ['jwks', 'oidc', 'keys', 'session', 'status', 'exchange', 'server
 const module = spawnSync('go', ['list', '-m'], { encoding: 'utf8' }).stdout.trim();
 
 const suites = {
-  rooms: () => goTest('.', rooms().filter((room) => !racing.includes(room))),
-  race: () => goTest('.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
-  hsm: () => goTest('.', ['-race', '-tags=pkcs11', '-run=HSM', 'keys', 'keys/pkcs11', 'cmd/chatpass']),
-  'module-path': () => nodeTest('.ci'),
-  sdk: () => nodeTest('sdk'),
-  'verify-grpc': () => goTest('verify/grpc', ['-race', '.']),
-  'verify-node': () => nodeTest('verify/node'),
-  demo: () => nodeTest('demo'),
-  e2e: () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'sqlite' }),
-  'e2e-postgres': () => goTest('e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'postgres' }),
-  browser: () => nodeTest('e2e', { CHATPASS_E2E_STORE: 'sqlite' }),
-  'browser-postgres': () => nodeTest('e2e/browser/provider.test.mjs', { CHATPASS_E2E_STORE: 'postgres' }), // the demo has a store of its own
+  rooms: (tell) => goTest(tell, '.', rooms().filter((room) => !racing.includes(room))),
+  race: (tell) => goTest(tell, '.', ['-race', ...rooms().filter((room) => racing.includes(room))]),
+  hsm: (tell) => goTest(tell, '.', ['-race', '-tags=pkcs11', '-run=HSM', 'keys', 'keys/pkcs11', 'cmd/chatpass']),
+  'module-path': (tell) => nodeTest(tell, '.ci'),
+  sdk: (tell) => nodeTest(tell, 'sdk'),
+  'verify-grpc': (tell) => goTest(tell, 'verify/grpc', ['-race', '.']),
+  'verify-node': (tell) => nodeTest(tell, 'verify/node'),
+  demo: (tell) => nodeTest(tell, 'demo'),
+  e2e: (tell) => goTest(tell, 'e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'sqlite' }),
+  'e2e-postgres': (tell) => goTest(tell, 'e2e', ['-count=1', '-timeout=15m', '.'], { CHATPASS_E2E_STORE: 'postgres' }),
+  browser: (tell) => nodeTest(tell, 'e2e', { CHATPASS_E2E_STORE: 'sqlite' }),
+  'browser-postgres': (tell) => nodeTest(tell, 'e2e/browser/provider.test.mjs', { CHATPASS_E2E_STORE: 'postgres' }), // the demo has a store of its own
 };
+
+// Two suites run at a time: most of what processes and browsers do in tests is to wait.
+const lanes = [
+  ['rooms', 'race', 'hsm', 'e2e-postgres'],
+  ['sdk', 'verify-grpc', 'verify-node', 'demo', 'module-path', 'browser', 'browser-postgres', 'e2e'],
+];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 process.env.CHATPASS ??= resolve('bin/chatpass'); // the built binary, for e2e
 await withPostgres(async () => {
-  for (const suite of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(suites)) {
-    console.log(`\n${suite}`);
-    await suites[suite]();
-  }
+  const asked = process.argv.slice(2);
+  await Promise.all((asked.length ? [asked] : lanes).map(async (lane) => {
+    for (const suite of lane) await suites[suite]((name, count, seconds) => line(suite, name, count, seconds));
+  }));
 });
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.passed > 0 && total.failed + total.skipped === 0 ? 0 : 1);
@@ -47,22 +53,26 @@ function rooms() {
   return stdout.trim().split('\n').map((path) => path.slice(module.length + 1) || '.');
 }
 
-function line(name, { passed, failed, skipped }, seconds) {
+function line(suite, name, { passed, failed, skipped }, seconds) {
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
   const rest = (failed ? `, ${failed} failed` : '') + (skipped ? `, ${skipped} skipped` : '');
-  console.log(`  ${failed + skipped ? 'FAIL' : 'ok  '} ${name.padEnd(24)} ${passed} passed${rest}  ${seconds.toFixed(1)} s`);
+  console.log(`  ${failed + skipped ? 'FAIL' : 'ok  '} ${suite.padEnd(16)} ${name.padEnd(24)} ${passed} passed${rest}  ${seconds.toFixed(1)} s`);
 }
 
-// goTest runs `go test -json` in folder and counts tests without subtests, and subtests.
-async function goTest(folder, args, env = {}) {
+// goTest runs `go test -json` in folder, counts tests without subtests, and subtests, and tells of each package.
+async function goTest(tell, folder, args, env = {}) {
   const packages = args.map((arg) => (/^[-.]/.test(arg) ? arg : `./${arg}`));
   const go = spawn('go', ['test', '-json', ...packages], { cwd: folder, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((done) => go.once('close', done));
   const runs = new Map(); // by package
   const run = (name) => runs.get(name) ?? runs.set(name, { tests: new Map(), said: '' }).get(name);
-  const before = total.failed;
+  let failed = 0;
+  const say = (name, count, seconds) => {
+    failed += count.failed;
+    tell(name, count, seconds);
+  };
   for await (const text of createInterface({ input: go.stdout })) {
     if (!text.startsWith('{')) {
       console.log(text);
@@ -74,9 +84,9 @@ async function goTest(folder, args, env = {}) {
     const pkg = run(event.Package);
     if (event.Test) record(pkg, event);
     else if (event.Action === 'output') pkg.said += event.Output;
-    else if (/^(pass|fail|skip)$/.test(event.Action)) report(event, pkg, folder);
+    else if (/^(pass|fail|skip)$/.test(event.Action)) report(say, event, pkg, folder);
   }
-  if ((await ended) !== 0 && total.failed === before) line(`go test in ${folder}`, { passed: 0, failed: 1, skipped: 0 }, 0);
+  if ((await ended) !== 0 && failed === 0) tell(`go test in ${folder}`, { passed: 0, failed: 1, skipped: 0 }, 0);
 }
 
 function record({ tests }, { Action, Test, Output = '' }) {
@@ -85,7 +95,7 @@ function record({ tests }, { Action, Test, Output = '' }) {
   test.said += Output;
 }
 
-function report({ Package, Action, Elapsed }, { tests, said }, folder) {
+function report(tell, { Package, Action, Elapsed }, { tests, said }, folder) {
   const names = [...tests.keys()];
   const below = (parent) => names.filter((name) => name.startsWith(parent + '/'));
   const failed = (name) => /fail|unfinished/.test(tests.get(name).result);
@@ -99,13 +109,13 @@ function report({ Package, Action, Elapsed }, { tests, said }, folder) {
   }
   if (Action === 'fail') process.stdout.write(said);
   if (Action === 'fail' && count.failed === 0) count.failed = 1; // it did not build, or ended outside of its tests
-  if (names.length || count.failed) line(folder === '.' ? Package.slice(module.length + 1) || Package : Package, count, Elapsed);
+  if (names.length || count.failed) tell(folder === '.' ? Package.slice(module.length + 1) || Package : Package, count, Elapsed);
 }
 
 // nodeTest runs every *.test.mjs below folder, or that one.
-async function nodeTest(folder, env = {}) {
+async function nodeTest(tell, folder, env = {}) {
   const files = testFiles(folder);
-  if (files.length === 0) return line(folder, { passed: 0, failed: 1, skipped: 0 }, 0);
+  if (files.length === 0) return tell(folder, { passed: 0, failed: 1, skipped: 0 }, 0);
   const start = Date.now();
   const node = spawn(process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -115,7 +125,7 @@ async function nodeTest(folder, env = {}) {
   const count = { passed: n('pass'), failed: n('fail') + n('cancelled'), skipped: n('skipped') + n('todo') };
   if (count.failed === 0 && (code !== 0 || count.passed === 0)) count.failed = 1; // it broke, or ran no test
   if (count.failed + count.skipped) console.log(said.slice(Math.max(0, said.indexOf('✖ failing tests:'))));
-  line(folder, count, (Date.now() - start) / 1000);
+  tell(folder, count, (Date.now() - start) / 1000);
 }
 
 function testFiles(folder) {

@@ -2,7 +2,7 @@
 // in a real browser.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { freeAddress, steps, until } from './chatpass.mjs';
+import { freeAddress, steps, until, urlOf } from './chatpass.mjs';
 import { ask, company, enter, popup, shows, signIn } from './company.mjs';
 import { open as openShop } from './shop.mjs';
 
@@ -92,8 +92,9 @@ test('where popups cannot be, sign-in goes by redirect and comes back', { timeou
 
 test('a page that is not registered gets nothing', { timeout: 120_000 }, async (t) => {
   const { page, url } = await company(t);
-  const stranger = await openShop(t, await freeAddress(), url);
-  await page.goto(stranger.url);
+  const address = await freeAddress();
+  await openShop(t, address, url);
+  await page.goto(urlOf(address));
   const answer = await page.evaluate((url) => fetch(url, {
     method: 'POST', credentials: 'include', headers: { 'Content-Type': 'application/json', 'X-Chatpass-Client': 'web/1' },
     body: JSON.stringify({ client_id: 'support-web', activity: 'passive', cause: 'load' }),

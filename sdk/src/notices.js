@@ -66,5 +66,8 @@ export function trouble(reason) {
   return reason === 'cookies_blocked' ? { text: 'forgetful', stays: SIGNED_IN } : undefined; // a widget whose contexts are refused says so itself
 }
 
+/** The page wants somebody to sign in. @returns {Notice} */
+export const please = () => ({ ...ask('please', 'signIn'), stays: /ANON|SIGNED_OUT|INIT|CHECKING|BACKOFF|OFFLINE/ });
+
 /** The session ends soon. @returns {Notice} */
 export const expiring = () => ({ ...ask('expiring', 'signIn'), stays: SIGNED_IN });

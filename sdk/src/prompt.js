@@ -1,4 +1,4 @@
-import { expiring, need, trouble } from './notices.js';
+import { expiring, need, please, trouble } from './notices.js';
 import { speak } from './words.js';
 
 /** @import {Chat, Events, SignInOptions} from './chatpass.js' */
@@ -84,7 +84,7 @@ export function attach(chat, { locale, words: own, container, idps = [] } = {}) 
     chat.on('expiring', ({ expiresIn }) => show(expiring(), Math.max(1, Math.round(expiresIn / 60)))),
   ];
   return {
-    ask: () => show({ text: 'please', button: 'signIn', act: 'login' }),
+    ask: () => show(please()),
     close() {
       stops.forEach(stop => stop());
       card.remove();

@@ -1,7 +1,7 @@
 // What people are told, and in which words. How it looks and sounds is for a real browser: e2e/browser/prompt.test.mjs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expiring, need, trouble } from '../src/notices.js';
+import { expiring, need, please, trouble } from '../src/notices.js';
 import { speak } from '../src/words.js';
 
 const said = (state, reason, fault) => need({ state, from: 'READY', reason }, fault);
@@ -43,6 +43,7 @@ test('what goes on to be true stays: an outage until it is over, a session\'s en
   const stays = (notice, states) => states.filter(state => notice.stays.test(state));
   const all = ['INIT', 'CHECKING', 'READY', 'RENEWING', 'STALE', 'BACKOFF', 'OFFLINE', 'ANON', 'LOGIN_PENDING', 'SIGNED_OUT'];
   assert.deepEqual(stays(trouble('unreachable'), all), ['INIT', 'CHECKING', 'RENEWING', 'STALE', 'BACKOFF', 'OFFLINE']);
+  assert.deepEqual(stays(please(), all), ['INIT', 'CHECKING', 'BACKOFF', 'OFFLINE', 'ANON', 'SIGNED_OUT']);
   for (const notice of [trouble('cookies_blocked'), expiring()]) assert.deepEqual(stays(notice, all), ['CHECKING', 'READY', 'RENEWING', 'STALE', 'BACKOFF', 'OFFLINE']);
 });
 

@@ -1,8 +1,9 @@
 // Runs the long forms of the tests, one after the other, and writes docs/soak.md: what ran, how much of
-// it, and what came out. Takes about an hour. SOAK_SECONDS is the time for each fuzz target,
+// it, and what came out. Takes more than an hour. SOAK_SECONDS is the time for each fuzz target,
 // SOAK_CHECKS the cases of each property, SOAK_CALLS those of the SDK, SOAK_ROUNDS those of the binary,
 // SOAK_KILLS how often it is killed while it changes keys, SOAK_CONTEXTS how many are signed in the random
-// histories of the key ring.
+// histories of the key ring, SOAK_OUTAGE the seconds without a database, SOAK_MINUTES those of key changes under load
+// (half an hour makes a million contexts).
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -15,6 +16,8 @@ const calls = Number(process.env.SOAK_CALLS ?? 1_000_000);
 const rounds = Number(process.env.SOAK_ROUNDS ?? 20);
 const contexts = Number(process.env.SOAK_CONTEXTS ?? 1_000_000);
 const kills = Number(process.env.SOAK_KILLS ?? 200);
+const outage = Number(process.env.SOAK_OUTAGE ?? 60);
+const minutes = Number(process.env.SOAK_MINUTES ?? 5);
 process.env.CHATPASS ??= resolve('bin/chatpass');
 
 const kit = /\/\w+test$/; // folders of conformance kits
@@ -38,7 +41,9 @@ await withPostgres(async () => {
   await row('SDK in ten tabs of working days', '1,000 days', ['node', '--test', 'sdk/test/shift.test.mjs'], '.', { CHATPASS_DAYS: 1000 });
   await row('termination and kill of the built binary', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=30m', '-run=Termination|SessionsSurviveKill', '.'], 'e2e');
   await row('replicas that race and are killed', `${rounds} rounds`, ['go', 'test', `-count=${rounds}`, '-timeout=60m', '-run=Replicas(Have|Let|Keep|Outlive)', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres' });
-  await row('three replicas that change keys under load', 'a minute, 10 keys given up', ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=ReplicasRotate|ReplicasGive', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_LIVE_SECONDS: 60, CHATPASS_EMERGENCIES: 10 });
+  await row('three replicas that renew without a database', `${outage} s`, ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=ReplicasRenewThrough', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_OUTAGE_SECONDS: outage });
+  await row('three replicas that change keys under load', `${minutes} times a minute`, ['go', 'test', `-count=${minutes}`, '-v', '-timeout=120m', '-run=ReplicasRotate', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_LIVE_SECONDS: 60 });
+  await row('three replicas that give keys up under load', '10 keys', ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=ReplicasGive', '.'], 'e2e', { CHATPASS_E2E_STORE: 'postgres', CHATPASS_EMERGENCIES: 10 });
   for (const store of ['sqlite', 'postgres']) {
     await row(`kill -9 while keys change: ${store}`, `${kills} kills`, ['go', 'test', '-count=1', '-v', '-timeout=30m', '-run=RotationSurvivesKill', '.'], 'e2e', { CHATPASS_E2E_STORE: store, CHATPASS_KILLS: kills });
   }

@@ -38,6 +38,9 @@ func (k *checker) adviseService() {
 	if hidden && k.cfg.Limits.RefusalsPerMinutePerIP > 0 {
 		k.advise("issuer", problem{"is https, and there is neither tls nor trusted_proxies: everybody comes from the proxy's address, and the limit on refusals per IP is one for all of them", "write trusted_proxies: [network of the proxy], or tls"})
 	}
+	if k.cfg.Cookie == "cross-site" && !slices.ContainsFunc(k.cfg.Apps, k.hasFarPages) {
+		k.advise("cookie", problem{"is looser than it need be: every page is on the site of issuer", "write same-site"})
+	}
 	if k.given("console.secret") {
 		k.advise("console", problem{"has no effect yet: this version has no console", "remove it"})
 	}
@@ -85,6 +88,15 @@ func (k *checker) adviseNatives(path string, app *App) {
 // servesPages says whether pages ask for the app's contexts.
 func (a *App) servesPages() bool {
 	return slices.ContainsFunc(a.Clients, func(c Client) bool { return c.Type == "browser" })
+}
+
+// hasFarPages does not count pages on a developer's own machine.
+func (k *checker) hasFarPages(app App) bool {
+	own := parsed(k.cfg.Issuer)
+	return slices.ContainsFunc(app.Origins, func(origin string) bool {
+		page := parsed(origin)
+		return foreign(own, page) && isLoopback(page.Hostname()) == isLoopback(own.Hostname())
+	})
 }
 
 // advisePages looks at what a page meets that wants to sign somebody in.

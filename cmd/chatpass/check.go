@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +142,9 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 		return []finding{{"master key", statusFault, err.Error() + "; make one with `chatpass secret new -o FILE`"}}
 	}
 	if path, ok := strings.CutPrefix(cfg.Store.Reveal(), "sqlite:"); ok {
+		if folder := filepath.Dir(path); !isFolder(folder) {
+			return []finding{{"store", statusFault, folder + " is no folder: make it, for the user that the service runs as"}}
+		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return []finding{{"store", statusOK, "there is none yet: the service makes it"}} // and it alone, as the user it runs as
 		}
@@ -162,6 +166,11 @@ func checkStore(ctx context.Context, cfg *config.Config) []finding {
 		return []finding{{"store", statusFault, err.Error()}}
 	}
 	return append(findings, judgeStore(about)...)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // judgeStore says what a store's answers mean. Replicas agree by its clock, so ours may not be far off.
@@ -220,9 +229,14 @@ func issuerText(c oidc.Config) string {
 	case c.ClientID == "":
 		return "discovery and keys are good; without client_id nobody signs in with it"
 	}
-	text := "discovery and keys are good; redirect URI to register there: " + c.RedirectURL
+	us := strings.TrimSuffix(c.RedirectURL, "/v1/login/callback/"+c.Name)
+	text := "discovery and keys are good; to register there: redirect URI " + c.RedirectURL + ", post-logout redirect URI " + us + "/v1/logout/callback" +
+		", back-channel logout URI " + us + "/v1/backchannel-logout/" + c.Name
+	if c.FrontchannelLogout {
+		text += ", front-channel logout URI " + us + "/v1/frontchannel-logout/" + c.Name
+	}
 	if key, err := oidc.ReadClientKey(c.PrivateKey); err == nil {
-		text += "; public key to register there: " + key.Public()
+		text += ", public key " + key.Public()
 	}
 	return text
 }

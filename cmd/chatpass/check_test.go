@@ -384,7 +384,7 @@ func TestCheckTellsWhatToRegister(t *testing.T) {
 	out, code := b.check()
 	for _, want := range []string{
 		"ok      master key     opens the store", "ok      store          SQLite 3.", ", answers in ",
-		"ok      issuer corp    discovery and keys are good; redirect URI to register there: http://localhost:8080/v1/login/callback/corp; public key to register there: {\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"",
+		"ok      issuer corp    discovery and keys are good; to register there: redirect URI http://localhost:8080/v1/login/callback/corp, post-logout redirect URI http://localhost:8080/v1/logout/callback, back-channel logout URI http://localhost:8080/v1/backchannel-logout/corp, public key {\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"",
 		"ok      issuer fixed   its keys in the file are good; it is not asked for anything, so nobody signs in with it",
 		"ok      client signer  its keys at " + b.URL + "/client-keys are good",
 		"fault   client mute    its jwks_uri " + b.URL + "/other/keys gives no key set; check the address, the network and proxy: ",

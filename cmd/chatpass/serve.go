@@ -113,7 +113,10 @@ func serve(ctx context.Context, p plans, s service) error {
 	s.log.Info("serving", "issuer", cfg.Issuer, "listen", public.Addr().String(), "admin", operator.Addr().String())
 	err = serveAll(ctx, h.servers(cfg, public, operator), func() { h.leave(s.farewell) })
 	stop()
-	return errors.Join(err, <-ended)
+	if err = errors.Join(err, <-ended); err == nil {
+		s.log.Info("stopped: every request was answered")
+	}
+	return err
 }
 
 // listen opens both listeners, or none.

@@ -219,3 +219,13 @@ func asksFor(h *house, client string) url.Values {
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"}, "token": {h.values["ada"]},
 	}
 }
+
+func TestFormOfTooManyParametersIsCalledThat(t *testing.T) {
+	h := newHouse(t)
+	b := newBrowser(t, h)
+	for n, want := range map[int]identity.Code{99: identity.ParameterRepeated, 100: identity.TooLarge, 20_000: identity.TooLarge} {
+		r := httptest.NewRequest(http.MethodPost, "/oauth2/token", strings.NewReader("a=b"+strings.Repeat("&c", n)))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		wantCode(t, b.do(r), http.StatusBadRequest, want)
+	}
+}

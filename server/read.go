@@ -44,6 +44,9 @@ func insteadOf(name string) string {
 
 const formType = "application/x-www-form-urlencoded"
 
+// maxParameters is far beyond what any request of ours has.
+const maxParameters = 100
+
 // isForm tells whether the body is declared to be a form, once, and as it is read here: as UTF-8, and not
 // compressed. A reader before us that obeyed what we leave out of account would see another request.
 func isForm(r *http.Request) bool {
@@ -72,9 +75,9 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	form, err := url.ParseQuery(body)
+	form, err := readParameters(body, "body")
 	if err != nil {
-		return nil, exchange.Refuse(identity.ParameterMissing, "the body is not form-urlencoded")
+		return nil, err
 	}
 	names := slices.AppendSeq(make([]string, 0, len(form)), maps.Keys(form))
 	slices.Sort(names) // the same request gets the same answer
@@ -91,6 +94,19 @@ func readForm(r *http.Request, repeatable ...string) (url.Values, error) {
 	return form, nil
 }
 
+// readParameters reads what a form or a query holds.
+func readParameters(text, where string) (url.Values, error) {
+	if n := strings.Count(text, "&") + 1; n > maxParameters {
+		return nil, exchange.Refuse(identity.TooLarge, "the "+where+" has too many parameters").
+			Measured(fmt.Sprintf("%d parameters", n), fmt.Sprintf("at most %d", maxParameters))
+	}
+	found, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, exchange.Refuse(identity.ParameterMissing, "the "+where+" is not form-urlencoded")
+	}
+	return found, nil
+}
+
 // readScope reads scopes, which spaces alone separate (RFC 6749 §3.3): what has a tab or a line feed in it
 // is no scope of anybody's, and is not taken apart into some that are.
 func readScope(scope string) []string {
@@ -99,9 +115,9 @@ func readScope(scope string) []string {
 
 // readQuery reads the parameters of a request without a body, each of which may come once.
 func readQuery(r *http.Request) (url.Values, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := readParameters(r.URL.RawQuery, "query")
 	if err != nil {
-		return nil, exchange.Refuse(identity.ParameterMissing, "the query is not form-urlencoded")
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		if len(q[name]) > 1 {

@@ -40,6 +40,9 @@ test('people are told what the chat needs of them', { timeout: 240_000 }, async 
 
   await step('a window that was closed: try again', async () => {
     await says(page, 'The sign-in window was closed.');
+    await page.evaluate(async (url) => (window.late = (await import(`${url}/sdk/v1/chatpass-prompt.js`)).attach(window.chat)), url);
+    await until('a prompt that comes later says what is needed too', async () => (await page.getByText('Please sign in to go on.').count()) === 1);
+    await page.evaluate(() => window.late.close());
     await enter(await click('Try again'), 'alice');
     await shows(page, welcome);
     await silent(page);
@@ -118,7 +121,7 @@ test('people are told what the chat needs of them', { timeout: 240_000 }, async 
 });
 
 test('the prompt can be read, in light and dark, in its language and the page\'s colours', { timeout: 120_000 }, async (t) => {
-  const idps = [{ idp: 'corp', label: 'Example Corp' }, { idp: 'partners', label: 'Partner <b>AG</b>' }];
+  const idps = [{ idp: 'corp', label: 'Example Corp' }, { idp: 'partners', label: 'Partner <b>A$&G</b>' }];
   const { browser, shop } = await company(t, { partners: true });
   for (const [locale, colorScheme] of [['en', 'dark'], ['de', 'light'], ['ja', 'light']]) {
     await t.test(`${locale}, ${colorScheme}`, async () => {

@@ -47,7 +47,7 @@ export function need({ state, reason = '' }, fault) {
     case 'ANON':
       return needed(reason, '');
     case 'LOGIN_NEEDED':
-      return needed(reason, 'ended');
+      return needed(reason, reason ? 'ended' : 'please');
     case 'SIGNED_OUT':
       return reason === 'user_disabled' ? { text: 'barred' } : needed(reason, 'out');
     case 'FATAL':

@@ -63,7 +63,7 @@ export function attach(chat, { locale, words: own, container, idps = [] } = {}) 
   /** @param {Notice} notice @returns {[string, () => void][]} */
   const buttons = ({ button, act }) => {
     if (!button) return [];
-    if (button === 'signIn' && idps.length > 1) return idps.map(({ idp, label }) => [words.signInWith.replace('{idp}', label), () => login({ idp })]);
+    if (button === 'signIn' && idps.length > 1) return idps.map(({ idp, label }) => [words.signInWith.replace('{idp}', () => label), () => login({ idp })]);
     return [[words[/** @type {keyof Words} */ (button)], () => (act === 'accept' ? chat.acceptCustomer() : login())]];
   };
   /** @param {Notice|undefined} notice @param {number} [minutes] */
@@ -74,6 +74,7 @@ export function attach(chat, { locale, words: own, container, idps = [] } = {}) 
     card.show(text.replace('{minutes}', `${minutes}`), buttons(notice), notice.detail);
   };
 
+  show(need({ state: chat.state, from: chat.state })); // what was needed before there was a prompt
   const stops = [
     chat.on('error', said => { fault = said; }),
     chat.on('state', event => {

@@ -15,7 +15,7 @@ test('each state that waits for the person says so, and its button leads on', ()
     ['MISMATCH', 'user_mismatch', 'other', 'accept', 'accept'],
     ['LOGIN_NEEDED', 'idle_timeout', 'ended', 'signIn'],
     ['LOGIN_NEEDED', 'absolute_timeout', 'ended', 'signIn'],
-    ['LOGIN_NEEDED', undefined, 'ended', 'signIn'],
+    ['LOGIN_NEEDED', undefined, 'please', 'signIn'],
     ['LOGIN_NEEDED', 'window_closed', 'closed', 'again'],
     ['LOGIN_NEEDED', 'txn_expired', 'closed', 'again'],
     ['LOGIN_NEEDED', 'server_error', 'failed', 'again'],

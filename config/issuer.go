@@ -60,6 +60,6 @@ type Issuer struct {
 type IssuerStepUp struct {
 	// Request parameter: acr_values, or claims (Entra).
 	Request string `yaml:"request" default:"acr_values" enum:"acr_values claims"`
-	// Claim of the ID token that tells what was reached: acr, or acrs (Entra).
-	Claim string `yaml:"claim" default:"acr" enum:"acr acrs"`
+	// Claim of the ID token that tells what was reached: acr, acrs (Entra) or amr (Auth0).
+	Claim string `yaml:"claim" default:"acr" enum:"acr acrs amr"`
 }

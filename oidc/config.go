@@ -55,7 +55,7 @@ type Config struct {
 	ACRValues []string
 	// StepUpRequest is how levels of authentication are asked for: [ByACRValues] (default) or [ByClaims].
 	// StepUpClaim is the claim of the ID token that states what was reached: `acr` (default), or a list
-	// such as Entra's `acrs`.
+	// such as Entra's `acrs` or Auth0's `amr`.
 	StepUpRequest, StepUpClaim string
 	// Algorithms are the signature algorithms accepted; default RS256, ES256, PS256, EdDSA.
 	Algorithms []string

@@ -116,6 +116,7 @@ func (p *idp) handler() http.Handler {
 	}
 	mux.HandleFunc("GET /.well-known/openid-configuration", document)
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", document)
+	mux.HandleFunc("GET /{kind}/{name}/.well-known/openid-configuration", document)
 	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, r, func() (http.HandlerFunc, any) { return p.userinfo, nil })
 	})

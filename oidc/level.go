@@ -45,7 +45,7 @@ func levelClaim(claim string, levels []string, essential bool) string {
 }
 
 // level returns the level of authentication that an ID token states, preferably one that was asked for:
-// Entra lists in `acrs` all that were reached.
+// Entra lists in `acrs` all that were reached, Auth0 in `amr` how.
 func (is *issuer) level(c claims, asked []string) (string, error) {
 	if is.cfg.StepUpClaim == "acr" {
 		return c.text("acr")

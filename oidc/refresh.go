@@ -42,18 +42,18 @@ func (is *issuer) signInGrant(tokens *oauth2.Token) identity.Grant {
 	if is.cfg.Refresh == RefreshOff || tokens.RefreshToken == "" || len(tokens.RefreshToken) > maxToken {
 		return identity.Grant{}
 	}
-	said := claims{"refresh_token_expires_in": tokens.Extra("refresh_token_expires_in")}
-	return identity.Grant{RefreshToken: tokens.RefreshToken, Lapses: is.lapses(said)}
+	return identity.Grant{RefreshToken: tokens.RefreshToken, Lapses: is.lapses(tokens.Extra)}
 }
 
-// lapses is when a refresh token ends that an issuer gives so many seconds
-// (draft-ietf-oauth-refresh-token-expiration §3); zero if it does not say so.
-func (is *issuer) lapses(said claims) time.Time {
-	seconds, ok := said["refresh_token_expires_in"].(float64)
-	if !ok || seconds <= 0 || seconds > lastSecond {
-		return time.Time{}
+// lapses is when a refresh token ends that an issuer gives so many seconds, by the name of
+// draft-ietf-oauth-refresh-token-expiration §3 or by Keycloak's; zero if it does not say so.
+func (is *issuer) lapses(said func(name string) any) time.Time {
+	for _, name := range []string{"refresh_token_expires_in", "refresh_expires_in"} {
+		if seconds, ok := said(name).(float64); ok && seconds > 0 && seconds <= lastSecond {
+			return is.cfg.Now().Add(time.Duration(min(seconds, maxLapse.Seconds())) * time.Second)
+		}
 	}
-	return is.cfg.Now().Add(time.Duration(min(seconds, maxLapse.Seconds())) * time.Second)
+	return time.Time{}
 }
 
 // maxLapse is far beyond the end of any session of ours.
@@ -207,7 +207,7 @@ func (is *issuer) readGrant(who identity.Identity, said claims) (identity.Grant,
 	if err == nil && len(grant.RefreshToken) > maxToken {
 		err = errors.New("a refresh token of more than 16 KiB")
 	}
-	grant.Lapses = is.lapses(said)
+	grant.Lapses = is.lapses(func(name string) any { return said[name] })
 	if err == nil && idToken != "" {
 		grant.Ends, err = is.samePerson(who, idToken)
 	}

@@ -45,3 +45,30 @@ func TestOperatorEndsSessions(t *testing.T) {
 	wants(sessions(2, "revoke"), `which sessions\? write one of`)
 	wants(sessions(2, "list"), `whose sessions\?`)
 }
+
+// What cannot be read is told, and keeps nothing else from being seen and ended.
+func TestOperatorEndsSessionsBesideADamagedOne(t *testing.T) {
+	s, _ := newSiteWithIssuer(t)
+	s.serve(t)
+	var sids []string
+	var context struct{ Sub, SID string }
+	for range 3 {
+		alice, _ := s.signIn(t, "alice")
+		readPart(t, alice.held(t).renew(t).want(t, http.StatusOK).Context.Token, &context)
+		sids = append(sids, context.SID)
+	}
+	s.sql(t, map[string]string{
+		"sqlite":   "UPDATE {records} SET value = CAST(value || x'00' AS BLOB) WHERE kind = 'session' AND key = CAST('" + sids[1] + "' AS BLOB)",
+		"postgres": `UPDATE {records} SET value = value || '\x00'::bytea WHERE kind = 'session' AND key = '` + sids[1] + "'::bytea",
+	}[engine()])
+	for _, args := range [][]string{{"list", "--customer", context.Sub}, {"revoke", "--customer", context.Sub}} {
+		p := start(t, command(append([]string{"sessions"}, append(args, "-c", s.config())...)...))
+		code, told := p.exitCode(), p.out.String()+p.err.String()
+		if code != 1 || !strings.Contains(told, "1 session could not be read: ") || strings.Contains(told, "CP-901") {
+			t.Errorf("sessions %v: exit code %d, want 1 and the damaged one told\n%s", args, code, told)
+		}
+		if !strings.Contains(told, sids[0]) || !strings.Contains(told, sids[2]) || !strings.Contains(told, "2 sessions") {
+			t.Errorf("sessions %v: the others are not named\n%s", args, told)
+		}
+	}
+}

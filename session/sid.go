@@ -32,6 +32,8 @@ func (s *Sessions) Crowd(ctx context.Context, fresh Session, most int) error {
 	now, alive, derived := s.cfg.Now(), 0, []Session(nil)
 	for at, err := range s.cfg.Store.ByCustomer(ctx, fresh.App, fresh.Customer) {
 		switch {
+		case errors.Is(err, ErrUnreadable):
+			continue // who holds it cannot use it
 		case err != nil:
 			return fmt.Errorf("list sessions of customer: %w", err)
 		case at.Alive(now) != nil:

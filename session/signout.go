@@ -69,8 +69,7 @@ func (s *Sessions) RevokeUnused(ctx context.Context, app string, who identity.Id
 	if err := s.cfg.Store.Mark(ctx, m); err != nil {
 		return fmt.Errorf("mark sign-out: %w", err)
 	}
-	_, err := s.endMarked(ctx, m, func(other Session) bool { return other.App == app }, identity.Revoked)
-	return err
+	return s.endBeside(ctx, m, app, identity.Revoked)
 }
 
 // markerOf speaks of everything that came of the person's sign-in at the issuer until then.
@@ -95,8 +94,17 @@ func (s *Sessions) signOut(ctx context.Context, live Session, cause identity.Cod
 	if err := s.cfg.Store.Mark(ctx, m); err != nil {
 		return live, fmt.Errorf("mark sign-out: %w", err)
 	}
-	_, err = s.endMarked(ctx, m, func(other Session) bool { return other.App == live.App }, cause)
-	return live, err
+	return live, s.endBeside(ctx, m, live.App, cause)
+}
+
+// endBeside ends what a marker speaks of at an app. A session that cannot be read is no reason to tell who signs
+// out, or signs somebody out, that it failed: it would not succeed the next time either.
+func (s *Sessions) endBeside(ctx context.Context, m Marker, app string, cause identity.Code) error {
+	_, err := s.endMarked(ctx, m, func(other Session) bool { return other.App == app }, cause)
+	if errors.Is(err, ErrUnreadable) {
+		return nil
+	}
+	return err
 }
 
 // Logout obeys an issuer's logout token (OpenID Connect Back-Channel Logout 1.0 §2.7): it ends every
@@ -142,6 +150,9 @@ func (s *Sessions) LogoutLive(ctx context.Context, issuer, upstreamSession strin
 
 func (s *Sessions) anyLive(ctx context.Context, m Marker) (bool, error) {
 	for found, err := range s.cfg.Store.ByUpstream(ctx, m) {
+		if errors.Is(err, ErrUnreadable) {
+			continue
+		}
 		if err != nil {
 			return false, fmt.Errorf("list sessions to end: %w", err)
 		}
@@ -152,9 +163,16 @@ func (s *Sessions) anyLive(ctx context.Context, m Marker) (bool, error) {
 	return false, nil
 }
 
-// endMarked ends the sessions that a marker speaks of, as far as they are meant.
+// endMarked ends the sessions that a marker speaks of, as far as they are meant. One that cannot be read keeps
+// no other alive, and yet is no success: it may be sealed under a key that another replica has. Then the
+// error, [ErrUnreadable], comes after the others have ended.
 func (s *Sessions) endMarked(ctx context.Context, m Marker, meant func(Session) bool, cause identity.Code) (ended int, err error) {
+	var unread error
 	for live, err := range s.cfg.Store.ByUpstream(ctx, m) {
+		if errors.Is(err, ErrUnreadable) {
+			unread = err
+			continue
+		}
 		if err != nil {
 			return ended, fmt.Errorf("list sessions to end: %w", err)
 		}
@@ -165,6 +183,9 @@ func (s *Sessions) endMarked(ctx context.Context, m Marker, meant func(Session) 
 			return ended, err
 		}
 		ended++
+	}
+	if unread != nil {
+		return ended, fmt.Errorf("end all but what cannot be read: %w", unread)
 	}
 	return ended, nil
 }

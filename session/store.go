@@ -22,6 +22,9 @@ var (
 	ErrTaken = errors.New("already taken")
 	// ErrSignedOut: a logout marker is newer than the token the session would start from; nothing was written.
 	ErrSignedOut = errors.New("signed out meanwhile")
+	// ErrUnreadable: a listing has come to a session that is damaged, or sealed under a key that we do not
+	// have. It goes on with the next. No outage: waiting does not help.
+	ErrUnreadable = errors.New("cannot be read")
 )
 
 // A Store remembers sessions, handles, logout markers and sign-in results.

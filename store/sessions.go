@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"chatpass/session"
@@ -44,7 +45,11 @@ func (s sessions) Session(ctx context.Context, sid string) (session.Session, err
 	if !ok {
 		return session.Session{}, session.ErrNotFound
 	}
-	return s.decode(found)
+	at, err := s.decode(found)
+	if err != nil {
+		return session.Session{}, outage("open session", err)
+	}
+	return at, nil
 }
 
 func (s sessions) Insert(ctx context.Context, fresh session.Session, b session.Birth) error {
@@ -137,7 +142,11 @@ func (s sessions) ByApp(ctx context.Context, app string) iter.Seq2[session.Sessi
 				if row.kind != kindSession {
 					return
 				}
-				if at, err := s.ofApp(ctx, row, app); !errors.Is(err, session.ErrNotFound) && (!yield(at, err) || err != nil) {
+				at, err := s.ofApp(ctx, row, app)
+				if errors.Is(err, session.ErrNotFound) {
+					continue
+				}
+				if !yield(at, err) || over(err) {
 					return
 				}
 			}
@@ -151,8 +160,8 @@ func (s sessions) ByApp(ctx context.Context, app string) iter.Seq2[session.Sessi
 
 // ofApp returns the session of a row that a scan has found, if it is one of the app; else ErrNotFound.
 func (s sessions) ofApp(ctx context.Context, row record, app string) (session.Session, error) {
-	var at session.Session
-	if err := s.open(row, &at); err != nil {
+	at, err := s.listed(row)
+	if err != nil {
 		return session.Session{}, err
 	}
 	if at.App != app {
@@ -160,6 +169,18 @@ func (s sessions) ofApp(ctx context.Context, row record, app string) (session.Se
 	}
 	return s.Session(ctx, at.SID)
 }
+
+// listed is decode for a row among others, which can do without it.
+func (s sessions) listed(row record) (session.Session, error) {
+	at, err := s.decode(row)
+	if err != nil {
+		err = fmt.Errorf("session %s %w: %w", row.key, session.ErrUnreadable, err)
+	}
+	return at, err
+}
+
+// over is whether an error ends a listing: all do, save that of a row that cannot be read.
+func over(err error) bool { return err != nil && !errors.Is(err, session.ErrUnreadable) }
 
 func (s sessions) ByUpstream(ctx context.Context, m session.Marker) iter.Seq2[session.Session, error] {
 	speaks := func(at session.Session) bool {
@@ -189,7 +210,7 @@ func (s sessions) scan(ctx context.Context, column int, value []byte) iter.Seq2[
 				return
 			}
 			for _, row := range rows {
-				if at, err := s.decode(row); !yield(at, err) || err != nil {
+				if at, err := s.listed(row); !yield(at, err) || over(err) {
 					return
 				}
 			}
@@ -225,7 +246,7 @@ func (s sessions) encode(at session.Session) (record, error) {
 
 func (s sessions) decode(row record) (session.Session, error) {
 	var at session.Session
-	if err := s.open(row, &at); err != nil {
+	if err := s.unseal(row, &at); err != nil {
 		return session.Session{}, err
 	}
 	at.Version, at.Expires = row.version, moment(row.expires)

@@ -23,12 +23,20 @@ func (s *Store) seal(k kind, key []byte, v any) ([]byte, error) {
 // open decodes the value of a record into v. A value that does not open is an outage and never an
 // answer: nobody is signed out because a file is damaged.
 func (s *Store) open(r record, v any) error {
-	plain, err := s.cfg.Sealer.Open(r.value, place(r.kind, r.key))
-	if err != nil {
+	if err := s.unseal(r, v); err != nil {
 		return outage("open "+string(r.kind), err)
 	}
+	return nil
+}
+
+// unseal is open for who can do without the record: its error is no outage.
+func (s *Store) unseal(r record, v any) error {
+	plain, err := s.cfg.Sealer.Open(r.value, place(r.kind, r.key))
+	if err != nil {
+		return fmt.Errorf("unseal: %w", err)
+	}
 	if err := json.Unmarshal(plain, v); err != nil {
-		return outage("decode "+string(r.kind), err)
+		return fmt.Errorf("decode: %w", err)
 	}
 	return nil
 }

@@ -76,11 +76,11 @@ func sessionsListCommand(to streams) *cobra.Command {
 				return usageError{errors.New("whose sessions? write: chatpass sessions list --customer ID, the `sub` of a context")}
 			}
 			return withRegister(cmd.Context(), path, func(r *register) error {
-				all, err := collect(r.ofCustomer(cmd.Context(), customer))
+				all, unread, err := collect(r.ofCustomer(cmd.Context(), customer))
 				if err != nil {
 					return err
 				}
-				return printSessions(to.out, all, asJSON)
+				return errors.Join(printSessions(to.out, all, asJSON), tellUnread(unread))
 			})
 		},
 	}
@@ -109,12 +109,12 @@ func sessionsRevokeCommand(to streams) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withRegister(cmd.Context(), path, func(r *register) error {
-				chosen, err := r.choose(cmd.Context(), slices.Concat(args, []string{""})[0], customer, app)
+				chosen, unread, err := r.choose(cmd.Context(), slices.Concat(args, []string{""})[0], customer, app)
 				if err != nil {
 					return err
 				}
 				ended, err := r.revoke(cmd.Context(), chosen)
-				return errors.Join(printSessions(to.out, ended, asJSON), err)
+				return errors.Join(printSessions(to.out, ended, asJSON), err, tellUnread(unread))
 			})
 		},
 	}
@@ -125,21 +125,21 @@ func sessionsRevokeCommand(to streams) *cobra.Command {
 	return cmd
 }
 
-// choose returns the sessions that are meant.
-func (r *register) choose(ctx context.Context, sid, customer, app string) ([]session.Session, error) {
+// choose returns the sessions that are meant, and the number of those that cannot be read.
+func (r *register) choose(ctx context.Context, sid, customer, app string) ([]session.Session, int, error) {
 	switch {
 	case customer != "":
 		return collect(r.ofCustomer(ctx, customer))
 	case app != "" && !slices.Contains(r.apps, app):
-		return nil, fmt.Errorf("there is no app %q in the configuration: its apps are %s", app, strings.Join(r.apps, ", "))
+		return nil, 0, fmt.Errorf("there is no app %q in the configuration: its apps are %s", app, strings.Join(r.apps, ", "))
 	case app != "":
 		return collect(r.store.ByApp(ctx, app))
 	}
 	one, err := r.store.Session(ctx, sid)
 	if errors.Is(err, session.ErrNotFound) {
-		return nil, fmt.Errorf("there is no session %s: it is the `sid` of its contexts, and remembered for a while after its end", decision.Clip(sid))
+		return nil, 0, fmt.Errorf("there is no session %s: it is the `sid` of its contexts, and remembered for a while after its end", decision.Clip(sid))
 	}
-	return []session.Session{one}, err
+	return []session.Session{one}, 0, err
 }
 
 // ofCustomer iterates over a customer's sessions at every app.
@@ -155,18 +155,34 @@ func (r *register) ofCustomer(ctx context.Context, customer string) iter.Seq2[se
 	}
 }
 
-func collect(found iter.Seq2[session.Session, error]) ([]session.Session, error) {
-	all := []session.Session{}
+// collect returns the sessions, oldest first, and how many more cannot be read.
+func collect(found iter.Seq2[session.Session, error]) (all []session.Session, unread int, err error) {
+	all = []session.Session{}
 	for one, err := range found {
+		if errors.Is(err, session.ErrUnreadable) {
+			unread++
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b session.Session) int {
 		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.SID, b.SID))
 	})
-	return all, nil
+	return all, unread, nil
+}
+
+func tellUnread(n int) error {
+	const why = "damaged, or sealed under a key that the master key does not hold; `chatpass check` tells more"
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 session could not be read: " + why)
+	}
+	return fmt.Errorf("%d sessions could not be read: %s", n, why)
 }
 
 // revoke ends what has not ended yet, and returns that as it is then.

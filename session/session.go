@@ -147,11 +147,24 @@ func (s *Sessions) read(ctx context.Context, h Handle, degraded time.Duration) (
 	}
 	asked := s.cfg.Now()
 	found, err := s.cfg.Store.Find(ctx, h)
+	if err == nil && found.Ended.IsZero() && s.recent.over(found.SID) {
+		found, err = s.readEnded(ctx, h)
+	}
 	if err == nil {
 		return s.recent.keep(h, found, asked), nil
 	}
 	if known, ok := s.recent.last(h, degraded); ok && !errors.Is(err, ErrNotFound) {
 		return known, nil
+	}
+	return found, err
+}
+
+// readEnded reads a session whose end was heard of after its row was read, or whose row is older than that: an old
+// one that was put back is whole and well sealed, and what was heard counts.
+func (s *Sessions) readEnded(ctx context.Context, h Handle) (Session, error) {
+	found, err := s.cfg.Store.Find(ctx, h)
+	if err == nil && found.Ended.IsZero() {
+		found.end(s.cfg.Now(), identity.Revoked)
 	}
 	return found, err
 }

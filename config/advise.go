@@ -116,7 +116,7 @@ func (k *checker) advisePages(path string, app *App) {
 	}
 	for i, back := range app.ReturnTo {
 		if !slices.Contains(app.Origins, originOf(parsed(back))) {
-			k.advise(indexed(path+".return_to", i), problem{"is on none of the app's origins: a sign-in that leads there cannot be finished", "add " + originOf(parsed(back)) + " to origins, unless it is for sign-out alone"})
+			k.advise(indexed(path+".return_to", i), problem{"is on none of the app's origins: no sign-in may lead there", "add " + originOf(parsed(back)) + " to origins, unless it is for sign-out alone"})
 		}
 	}
 }

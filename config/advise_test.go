@@ -71,7 +71,7 @@ apps:
 		"page of another scheme":          {"https://www.example.com,", "https://www.example.com, http://www.example.com,", "apps.support.origins[1]: is on another site than issuer: browsers do not send our cookie from there, so nobody stays signed in; serve chatpass from a host of the pages' site, or write cookie: cross-site"},
 		"cookie across sites":             {"issuer: https://chat-auth.example.com", "cookie: cross-site\nissuer: https://chat-auth.example.net", ""},
 		"cookie looser than needed":       {"trusted", "cookie: cross-site\ntrusted", "cookie: is looser than it need be: every page is on the site of issuer; write same-site"},
-		"return to a page of no origin":   {"443/back", "8443/back", "apps.support.return_to[0]: is on none of the app's origins: a sign-in that leads there cannot be finished; add https://www.example.com:8443 to origins, unless it is for sign-out alone"},
+		"return to a page of no origin":   {"443/back", "8443/back", "apps.support.return_to[0]: is on none of the app's origins: no sign-in may lead there; add https://www.example.com:8443 to origins, unless it is for sign-out alone"},
 		"no page, so nothing about any":   {"origins: [https://www.example.com, http://localhost:3000]\n    return_to: [https://WWW.example.com:443/back]\n    clients:\n      web: {type: browser}\n", "clients:\n", ""},
 	}
 	for name, test := range tests {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"chatpass/identity"
+	"chatpass/server"
 )
 
 const sessionName = "__Host-chatpass-support"
@@ -193,4 +194,45 @@ func TestTossedCookiesAreNotTaken(t *testing.T) {
 	} {
 		wantCode(t, ask(cookies), http.StatusUnauthorized, identity.NoSession)
 	}
+}
+
+// A page of another origin is registered for sign-out. What reads its address must not hear of a sign-in.
+func TestSignInEndsOnTheOriginThatStartsIt(t *testing.T) {
+	for name, h := range map[string]*house{"one site": newHouse(t), "across sites": acrossSites(t)} {
+		for parameter, mode := range map[string]string{"return_to": "redirect", "relay_uri": "popup"} {
+			q := url.Values{
+				"client_id": {"web"}, "txn": {strings.Repeat("t", 22)}, "challenge": {strings.Repeat("c", 43)}, "mode": {mode}, "page_origin": {page}, parameter: {farPage},
+			}
+			res := newBrowser(t, h).visit("/v1/login/start?" + q.Encode())
+			ignored := name == "one site" && mode == "popup" // no code travels there, and nothing goes to a relay
+			if refused := res.StatusCode == http.StatusBadRequest && res.Header.Get("Location") == ""; refused == ignored {
+				t.Errorf("%s, %s: %s to %q", name, parameter, res.Status, res.Header.Get("Location"))
+			}
+		}
+	}
+}
+
+// Windows that a stranger's page opens may come and go: the person's own sign-in is finished.
+func TestStrangersWindowsPushOutNoSignIn(t *testing.T) {
+	b := newBrowser(t, newHouse(t))
+	in := b.start()
+	b.from = "cross-site"
+	for range 12 {
+		b.start()
+	}
+	b.back(in)
+	if res := b.claim(in); res.StatusCode != http.StatusCreated {
+		t.Errorf("claim: %s\n%s", res.Status, res.body)
+	}
+}
+
+// A hostile page makes visitors send what it likes, and not what counts against their neighbours.
+func TestAStrangersPageUsesUpNobodysLimit(t *testing.T) {
+	h := newHouse(t, func(cfg *server.Config) { cfg.Limits.RefusalsPerIP = 5 })
+	for range 20 {
+		r := httptest.NewRequest(http.MethodPost, "/oauth2/token", strings.NewReader("grant_type=x"))
+		r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}
+		wantCode(t, newBrowser(t, h).do(r), http.StatusForbidden, identity.CSRFFailed)
+	}
+	wantCode(t, newBrowser(t, h).call("/v1/context", map[string]any{}), http.StatusUnauthorized, identity.NoSession)
 }

@@ -25,6 +25,7 @@ type browser struct {
 	house   *house
 	cookies map[string]string
 	site    string // where the shop's page is, as browsers see it
+	from    string // the site that leads a window here
 }
 
 func newBrowser(t testing.TB, h *house) *browser {
@@ -90,6 +91,9 @@ func (b *browser) visit(target string) reply {
 	b.t.Helper()
 	r := httptest.NewRequest(http.MethodGet, target, nil)
 	r.Header.Set("Sec-Fetch-Dest", "document")
+	if b.from != "" {
+		r.Header.Set("Sec-Fetch-Site", b.from)
+	}
 	return b.do(r)
 }
 

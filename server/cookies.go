@@ -73,7 +73,8 @@ func (s *Server) setTransaction(w http.ResponseWriter, r *http.Request, txn, sea
 	})
 }
 
-// transactions are the browser's readable transactions, newest first.
+// transactions are the browser's readable transactions, newest first; those that another site began come last, so
+// that no stranger's windows push out the sign-in of a page.
 func (s *Server) transactions(r *http.Request) []session.Transaction {
 	var found []session.Transaction
 	for _, c := range r.Cookies() {
@@ -84,7 +85,12 @@ func (s *Server) transactions(r *http.Request) []session.Transaction {
 			found = append(found, t)
 		}
 	}
-	slices.SortFunc(found, func(a, b session.Transaction) int { return b.Created.Compare(a.Created) })
+	slices.SortFunc(found, func(a, b session.Transaction) int {
+		if a.Far != b.Far {
+			return map[bool]int{true: 1, false: -1}[a.Far]
+		}
+		return b.Created.Compare(a.Created)
+	})
 	return found
 }
 

@@ -50,6 +50,8 @@ type house struct {
 const (
 	page = "https://shop.example.com"
 	self = "https://auth.example.com"
+	// farPage is registered, on no origin of the app's: people may land there after a sign-out.
+	farPage = "https://goodbye.example.net/"
 )
 
 func newHouse(t testing.TB, changes ...func(*server.Config)) *house {
@@ -155,7 +157,7 @@ func apps(t testing.TB) []exchange.App {
 	accepts := map[string][]string{"corp": {"shop-web"}}
 	support := exchange.App{
 		Name: "support", Audience: []string{"https://api.example.com"}, Issuers: []string{"corp"}, Origins: []string{page},
-		ReturnTo: []string{page + "/return"}, Scopes: []string{"chat:read", "chat:write"}, Lifetime: 10 * time.Minute, Typ: "at+jwt",
+		ReturnTo: []string{page + "/return", farPage}, Scopes: []string{"chat:read", "chat:write"}, Lifetime: 10 * time.Minute, Typ: "at+jwt",
 		StepUp: exchange.StepUp{ACR: []string{"hwk", "mfa"}, Lifetime: 15 * time.Minute},
 		Rules:  compile("claims.name"), Subject: exchange.Pairwise, Sector: "support", SignIn: limits, Derived: limits,
 		Clients: []exchange.Client{

@@ -105,12 +105,24 @@ func (l limits) askForContext(session string) error {
 // goes on to be checked for them; who makes one up pays with one more refusal.
 func (s *Server) limited(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isDragged(r) {
+			visitOf(r).trusted = true
+			s.answerError(w, r, exchange.Refuse(identity.CSRFFailed, "this endpoint answers scripts that may read its answer"))
+			return
+		}
 		if err := s.limits.households.check(visitOf(r).household); err != nil && !mayProveItself(r) {
 			s.answerError(w, r, err)
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// isDragged is true for what a page of another site makes a visitor's browser send without being able to read the
+// answer. It is refused at no cost, and does not count against the household: any page could use up its limit so.
+func isDragged(r *http.Request) bool {
+	mode, site := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Site")
+	return r.Method == http.MethodPost && site == "cross-site" && (mode == "no-cors" || mode == "navigate")
 }
 
 // mayProveItself is true for what has our cookie, a credential, or a form in which a client assertion

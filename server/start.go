@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"chatpass/exchange"
 	"chatpass/identity"
@@ -61,14 +62,12 @@ func (s *Server) readStart(r *http.Request) (beginning, error) {
 		Mode: q.Get("mode"), PageOrigin: q.Get("page_origin"), ReturnTo: q.Get("return_to"), IDP: q.Get("idp"),
 		Purpose: cmp.Or(q.Get("purpose"), session.Login), Expected: q.Get("expected_customer"), Created: s.cfg.Now(),
 	}}
-	if err := in.check(); err != nil {
-		return beginning{}, err
-	}
+	in.Far = !s.cfg.CrossSite && r.Header.Get("Sec-Fetch-Site") == "cross-site"
 	if s.cfg.CrossSite { // else a page finds out by itself what its window came to
 		in.Relay = q.Get("relay_uri")
 	}
-	if in.Relay != "" && !slices.Contains(in.app.ReturnTo, in.Relay) {
-		return beginning{}, exchange.Refuse(identity.ParameterUnsupported, "relay_uri is not one of this app's return_to URLs")
+	if err := in.check(); err != nil {
+		return beginning{}, err
 	}
 	if in.ask, err = readAsk(q); err != nil {
 		return beginning{}, err
@@ -90,6 +89,10 @@ func (in beginning) check() error {
 		return exchange.Refuse(identity.ParameterMissing, "mode must be popup or redirect")
 	case in.Mode == modeRedirect && !slices.Contains(in.app.ReturnTo, in.ReturnTo):
 		return exchange.Refuse(identity.ParameterUnsupported, "return_to is not one of this app's return_to URLs")
+	case in.Mode == modeRedirect && !isOn(in.ReturnTo, in.PageOrigin):
+		return exchange.Refuse(identity.ParameterUnsupported, "return_to is not on page_origin: only the page that starts a sign-in can finish it")
+	case in.Relay != "" && (!slices.Contains(in.app.ReturnTo, in.Relay) || !isOn(in.Relay, in.PageOrigin)):
+		return exchange.Refuse(identity.ParameterUnsupported, "relay_uri is not one of this app's return_to URLs on page_origin")
 	case in.IDP != "" && !slices.Contains(in.app.Issuers, in.IDP):
 		return exchange.Refuse(identity.IssuerNotTrusted, "idp is not one of this app's issuers")
 	case !slices.Contains([]string{session.Login, session.StepUp, session.Switch}, in.Purpose):
@@ -98,6 +101,20 @@ func (in beginning) check() error {
 		return exchange.Refuse(identity.TooLarge, "expected_customer is too long")
 	}
 	return nil
+}
+
+// isOn tells whether a page is of an origin (RFC 6454 §5). What a sign-in came to is told to that origin alone: pages
+// elsewhere are registered for sign-out.
+func isOn(page, origin string) bool {
+	of := func(text string) string {
+		u, err := url.Parse(text)
+		if err != nil {
+			return ""
+		}
+		port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+	}
+	return of(page) == of(origin)
 }
 
 func readAsk(q url.Values) (oidc.Ask, error) {

@@ -55,9 +55,11 @@ type Transaction struct {
 	ACRValues []string       `json:"acr_values,omitempty"`
 	// Purpose is [Login], [StepUp] or [Switch]; Expected is the customer whom the page expects, empty for
 	// any.
-	Purpose  string    `json:"purpose,omitempty"`
-	Expected string    `json:"expected,omitempty"`
-	Created  time.Time `json:"created"`
+	Purpose  string `json:"purpose,omitempty"`
+	Expected string `json:"expected,omitempty"`
+	// Far: the window was sent here by another site, as no page of the app's does.
+	Far     bool      `json:"far,omitempty"`
+	Created time.Time `json:"created"`
 }
 
 // SealTransaction returns t as a cookie value.

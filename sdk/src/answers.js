@@ -27,14 +27,18 @@ function keep(k, { context, session, customer_id }, sent, claimed) {
   hold(k, { ...session, ...context, ends: session.expires_in, sent, claimed });
 }
 
-/** @param {Core} k @param {any} body @param {boolean} signedIn @param {Moment} sent */
-function granted(k, body, signedIn, sent) {
-  const { customer, ctx } = k;
+/** @param {Core} k @param {any} body @param {Claim|undefined} claim @param {Moment} sent */
+function granted(k, body, claim, sent) {
+  const { customer, ctx, raise } = k;
+  const signedIn = !!claim;
   k.claim = undefined; // it is taken
   if (customer && customer !== body.customer_id) return mismatched(k, body.reason);
   keep(k, body, sent, signedIn);
   if (k.site) k.site.asked = 0;
-  if (k.raise?.needed === signedIn) lower(k);
+  // What a site's token proves, only the service can tell.
+  const unproven = raise && claim?.site;
+  if (unproven) raise.needed = false;
+  else if (raise?.needed ? claim && claim.txn === raise.txn : !claim) lower(k);
   if (signedIn) {
     k.popup = undefined;
     k.tell({ kind: 'session_changed', sid: body.session.sid });
@@ -43,7 +47,7 @@ function granted(k, body, signedIn, sent) {
   share(k);
   show(k, signedIn || (customer && !ctx));
   // The machine may have slept while the answer was under way.
-  lasts(k) ? go(k, 'READY') : renew(k, 'wake');
+  lasts(k) && !unproven ? go(k, 'READY') : renew(k, 'wake');
 }
 
 /** A sign-in could not be claimed. @param {Core} k @param {string} error */
@@ -116,6 +120,6 @@ export function settle(k, { kind, body, after = 0 }, claim, sent) {
   else if (nobody) {
     hold(k);
     go(k, 'ANON', body.reason);
-  } else granted(k, body, !!claim, sent);
+  } else granted(k, body, claim, sent);
   if (claim) goBack(k);
 }

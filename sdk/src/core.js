@@ -62,6 +62,7 @@
  * @property {number} [timer] Runs only while the tab is seen.
  * @property {Prepared} [next] The next sign-in, made beforehand: a popup must open within the click itself.
  * @property {Popup} [popup] The sign-in under way in a popup; the newest wins.
+ * @property {string} [name] That of the windows it opens.
  * @property {number} [watch] The timer that looks after it.
  * @property {Claim} [claim] A finished sign-in, claimed by the next request.
  * @property {boolean} [tried] It was claimed before, without an answer.

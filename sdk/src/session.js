@@ -24,6 +24,7 @@ export function login(k, ask) {
   if (k.state === 'INIT' || troubled(k)) k.check = true;
   const higher = raise?.needed && k.ctx && { ...raise.level, purpose: 'step_up' };
   const begun = start(k, { ...k.hint, ...higher, ...ask });
+  if (higher && raise) raise.txn = k.popup?.txn;
   go(k, higher ? 'READY' : begun ? 'LOGIN_PENDING' : 'POPUP_BLOCKED');
   return k.state;
 }

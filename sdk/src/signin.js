@@ -21,9 +21,9 @@ import { post } from './wire.js';
 /** A sign-in that may begin. @typedef {Claim & {challenge: string}} Prepared */
 
 /**
- * A sign-in in a popup. `shut`: its window was seen closed, which proves nothing: an identity provider's
+ * A sign-in in a popup. `like`: what it was asked, as text. `shut`: its window was seen closed, which proves nothing: an identity provider's
  * opener policy looks the same. `wait`: seconds until the service is asked next.
- * @typedef {Claim & {win: Window, idp?: string, at: Moment, wait: number, shut?: boolean, asking?: boolean}} Popup
+ * @typedef {Claim & {win: Window, like: string, at: Moment, wait: number, shut?: boolean, asking?: boolean}} Popup
  */
 
 const LIFE = 15 * 60;
@@ -49,7 +49,7 @@ export async function prepare(k) {
  */
 export function start(k, ask) {
   const { env, cfg, popup, next } = k;
-  if (popup && !popup.win.closed && popup.idp === ask.idp) {
+  if (popup && !popup.win.closed && popup.like === JSON.stringify(ask)) {
     popup.win.focus();
     return true;
   }
@@ -60,9 +60,10 @@ export function start(k, ask) {
 
 /** @param {Core} k @param {Prepared} next @param {SignInOptions} ask */
 function open(k, next, ask) {
-  const win = k.env.open(startUrl(k, next, ask, 'popup', { relayUri: k.cfg.returnTo }), NAME, 'width=480,height=640');
+  // A name that nobody knows: a frame of the page could have any other.
+  const win = k.env.open(startUrl(k, next, ask, 'popup', { relayUri: k.cfg.returnTo }), (k.name ||= next.txn), 'width=480,height=640');
   if (!win || win.closed) return false;
-  k.popup = { ...next, win, idp: ask.idp, at: now(k), wait: 1 };
+  k.popup = { ...next, win, like: JSON.stringify(ask), at: now(k), wait: 1 };
   watch(k, 0.5);
   prepare(k);
   return true;
@@ -105,12 +106,12 @@ export function resume(k) {
   if (!txn) return;
   const { client, back, ...claim } = attempt(k, () => JSON.parse(k.env.sessionStorage.getItem(NAME) || 'null')) || {};
   if (client && client !== k.cfg.clientId) return;
-  attempt(k, () => k.env.sessionStorage.removeItem(NAME));
   history.replaceState(history.state, '', location.pathname + location.search);
   const error = fragment.get('chatpass_error');
   const code = fragment.get('chatpass_code');
   // A popup that lost its opener ends here (mode B): the page that began it is another tab.
   if (claim.txn !== txn) return k.tell({ kind: 'login', txn, error, code });
+  attempt(k, () => k.env.sessionStorage.removeItem(NAME));
   k.back = back;
   if (!error) return redeem(k, { ...claim, code });
   giveUp(k, error);

@@ -12,6 +12,7 @@ import { settled } from './states.js';
  * @property {(error: Error) => void} reject
  * @property {{acr_values?: string, max_age?: number}} level
  * @property {boolean} needed Asking for it is not enough: the person has to sign in again.
+ * @property {string} [txn] The sign-in that is for it; another one proves nothing.
  */
 
 /**

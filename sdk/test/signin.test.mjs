@@ -33,6 +33,19 @@ test('row 18: the popup opens within the click, with a verifier of our own', asy
   assert.equal(createHash('sha256').update(verifier).digest('base64url'), challenge);
 });
 
+test('row 18: no frame of the page can have the name of the window', async () => {
+  const names = [];
+  for (let n = 0; n < 2; n++) {
+    const p = await pending();
+    p.tab.opened[0].closed = true;
+    p.chat.login();
+    assert.equal(p.tab.opened[0].name, p.tab.opened[1].name, 'one window at a time');
+    names.push(p.tab.opened[0].name);
+  }
+  assert.notEqual(names[0], 'chatpass');
+  assert.match(names[0], /^[\w-]{54}$/);
+});
+
 test('row 18: the page\'s wishes go to the issuer by their names', async () => {
   const p = await anonymous();
   p.chat.login({ idp: 'corp', prompt: 'login', maxAge: 0, acrValues: 'a b', loginHint: 'ann', uiLocales: 'de', redirect: false });
@@ -530,6 +543,8 @@ test('a fragment that this page did not ask for is removed and claims nothing', 
     assert.equal(r.tab.url.hash, '');
     assert.deepEqual(r.tab.went, []);
   }
+  const { txn } = query(p.tab.went[0]);
+  assert.equal(claims(back(p, 'chatpass_txn=' + txn)).length, 1, 'its own is claimed all the same');
   const r = back(p, 'section-2');
   assert.equal(r.tab.url.hash, '#section-2', 'the page\'s own fragments stay');
 });

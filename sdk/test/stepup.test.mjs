@@ -71,6 +71,26 @@ test('row 31: a click opens the sign-in that raises the session', async () => {
   assert.equal(query(p.tab.opened.at(-1)).purpose, undefined, 'the next sign-in is a plain one');
 });
 
+test('row 31: a plain sign-in proves nothing, and its window is not taken for the one that does', async () => {
+  const p = await ready();
+  p.chat.login({ prompt: 'consent' });
+  const [plain] = p.tab.opened;
+  p.service.special['/v1/context'] = unmet;
+  const seen = watched(p.chat.stepUp({ maxAge: 1 }));
+  await p.machine.advance(9);
+  assert.equal(seen.state, 'waiting');
+  p.tab.message({ v: 1, type: 'chatpass.login', txn: query(plain).txn }, plain);
+  await p.machine.advance(1);
+  assert.equal(claims(p).length, 1);
+  assert.equal(seen.state, 'waiting');
+  assert.equal(p.chat.state, 'STEP_UP_NEEDED');
+  p.chat.login();
+  assert.deepEqual(p.tab.opened.slice(1).map(win => query(win).purpose), ['step_up']);
+  done(p);
+  await p.machine.advance(1);
+  assert.equal(seen.state, 'done');
+});
+
 test('row 31: a blocked popup leaves the need as it is', async () => {
   const p = await needing();
   p.tab.popups = false;

@@ -12,7 +12,8 @@ type App struct {
 	Issuers []string `yaml:"issuers" required:"true" form:"text" example:"corp"`
 	// Pages that embed the widget; exact origins, no wildcard.
 	Origins []string `yaml:"origins" form:"origin" example:"https://www.example.com"`
-	// URLs that a browser may be led back to after sign-in and sign-out; compared as strings.
+	// URLs that a browser may be led back to after sign-in, on the origin of the page that began it, and after sign-out, on any;
+	// compared as strings.
 	ReturnTo []string `yaml:"return_to" form:"return URL" example:"https://www.example.com/chat-return"`
 	// Customer id: pairwise, upstream, or CEL that yields a string. The last two with several issuers
 	// only with dangerously_shared_subjects.

@@ -31,6 +31,7 @@ type product struct {
 	asked               map[string]string // how it hears that
 	reached, missed     map[string]any    // claims that say so, and that do not
 	signsOut            bool              // it has an end-session endpoint
+	tells               string            // how it tells of a sign-out: "back" or "front" channel; empty: not at all
 }
 
 var products = map[string]product{
@@ -53,7 +54,7 @@ var products = map[string]product{
 		answer: map[string]any{"refresh_token": refreshToken, "ext_expires_in": 4000}, grant: identity.Grant{RefreshToken: refreshToken},
 		level: "c1", asked: map[string]string{"claims": `{"id_token":{"acrs":{"essential":true,"value":"c1"}}}`},
 		reached: map[string]any{"acrs": []string{"c1", "c2"}}, missed: map[string]any{"acrs": []string{"c2"}, "acr": "c1"},
-		signsOut: true,
+		signsOut: true, tells: "front",
 	},
 	"okta": {
 		lines:  []string{"issuer: https://example.okta.com/oauth2/default"},
@@ -69,7 +70,7 @@ var products = map[string]product{
 		answer: map[string]any{"refresh_token": refreshToken}, grant: identity.Grant{RefreshToken: refreshToken},
 		level: "urn:okta:loa:2fa:any", asked: map[string]string{"acr_values": "urn:okta:loa:2fa:any"},
 		reached: map[string]any{"acr": "urn:okta:loa:2fa:any"}, missed: map[string]any{"acr": "urn:okta:loa:1fa:any"},
-		signsOut: true,
+		signsOut: true, tells: "back",
 	},
 	"google": {
 		lines: []string{"issuer_aliases: [accounts.google.com]", `refresh: "off"`},
@@ -103,7 +104,7 @@ var products = map[string]product{
 		grant:  identity.Grant{RefreshToken: refreshToken, Lapses: start().Add(30 * time.Minute)},
 		level:  "gold", asked: map[string]string{"acr_values": "gold"},
 		reached: map[string]any{"acr": "gold"}, missed: map[string]any{"acr": "1"},
-		signsOut: true,
+		signsOut: true, tells: "back",
 	},
 	"auth0": {
 		lines:  []string{"issuer: https://example.eu.auth0.com/", "step_up: {request: acr_values, claim: amr}"},
@@ -119,7 +120,7 @@ var products = map[string]product{
 		answer: map[string]any{"refresh_token": refreshToken}, grant: identity.Grant{RefreshToken: refreshToken},
 		level: "mfa", asked: map[string]string{"acr_values": "mfa"},
 		reached: map[string]any{"amr": []string{"mfa"}}, missed: map[string]any{"acr": "mfa"},
-		signsOut: true,
+		signsOut: true, tells: "back",
 	},
 }
 
@@ -175,6 +176,28 @@ func TestProductsAreUnderstood(t *testing.T) {
 			end, err := g.EndSession(t.Context(), "corp", in.IDToken, "https://chat.example/v1/logout/callback", "s")
 			if err != nil || (end != "") != at.signsOut {
 				t.Errorf("to sign out there: %q, %v", end, err)
+			}
+		})
+	}
+}
+
+func TestProductsSayWhenSomebodySignsOut(t *testing.T) {
+	for name, at := range products {
+		t.Run(name, func(t *testing.T) {
+			p, g := at.start(t)
+			iss, _ := at.claims(p)["iss"].(string)
+			if iss == "" {
+				iss = p.URL
+			}
+			said := p.logoutToken().with(map[string]any{"iss": iss, "sub": at.claims(p)["sub"], "tid": at.claims(p)["tid"]})
+			maps.DeleteFunc(said.payload, func(_ string, v any) bool { return v == nil })
+			back, backErr := g.VerifyLogout(t.Context(), "corp", said.sign(t), nil)
+			front, frontErr := g.FrontchannelLogout("corp", iss, "s-1")
+			if at.tells == "back" && (backErr != nil || back.Subject != at.claims(p)["sub"] || back.Session != "s-1") {
+				t.Errorf("by a logout token: %+v, %v", back, backErr)
+			}
+			if heard := frontErr == nil; heard != (at.tells == "front") || heard && front.Session != "s-1" {
+				t.Errorf("by a frame: %+v, %v", front, frontErr)
 			}
 		})
 	}

@@ -375,7 +375,14 @@ func TestFrontchannelLogoutEndsTheSessionItNames(t *testing.T) {
 	if res := b.call("/v1/context", map[string]any{}); res.StatusCode != http.StatusOK {
 		t.Fatalf("ended by a guess: %s", res.Status)
 	}
+	claim := statusOf(t, b)
+	if published(t, h, claim) {
+		t.Error("ended for verifiers before it has ended")
+	}
 	known := in(h.issuer.URL, "u1")
+	if !published(t, h, claim) {
+		t.Error("verifiers do not hear of it")
+	}
 	wantCode(t, b.call("/v1/context", map[string]any{}), http.StatusUnauthorized, identity.EndedByIssuer)
 	if csp := known.Header.Get("Content-Security-Policy"); !strings.HasSuffix(csp, "frame-ancestors *") || known.Header.Get("X-Frame-Options") != "" {
 		t.Errorf("no frame can hold it: %q", csp)

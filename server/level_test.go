@@ -167,6 +167,30 @@ func TestSignInIsHeldToItsPurpose(t *testing.T) {
 	}
 }
 
+// Somebody else signs in, in the browser that still holds a session: that one ends, for verifiers too.
+func TestASignInOfSomebodyElseEndsTheSessionOfBefore(t *testing.T) {
+	h := newHouse(t)
+	b := signedIn(t, h)
+	former, secret := statusOf(t, b), b.cookies[sessionName]
+	in := b.start("purpose", "switch")
+	h.issuer.says = map[string]any{"sub": "bob"}
+	b.back(in)
+	if res := b.call("/v1/session", map[string]any{"txn": in.txn, "verifier": in.verifier, "expected_customer": "ada"}); res.StatusCode != http.StatusCreated {
+		t.Fatalf("claim: %s\n%s", res.Status, res.body)
+	}
+	if now := statusOf(t, b); now.SID == former.SID || published(t, h, now) {
+		t.Errorf("the session of whoever signed in: %+v", now)
+	}
+	if !published(t, h, former) {
+		t.Error("verifiers go on believing contexts of the one before")
+	}
+	stale := newBrowser(t, h)
+	stale.cookies[sessionName] = secret
+	if res := stale.call("/v1/context", map[string]any{}); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the cookie of before: %s", res.Status)
+	}
+}
+
 func TestBrowserHoldsASessionOfItsSitesToken(t *testing.T) {
 	h := newHouse(t)
 	b := newBrowser(t, h)

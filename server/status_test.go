@@ -47,12 +47,36 @@ func exchangeAda(t *testing.T, h *house) (token string, claim statusClaim) {
 	return answer.Token, claim
 }
 
+// statusOf is the place of the session that a browser holds.
+func statusOf(t *testing.T, b *browser) (claim statusClaim) {
+	t.Helper()
+	answer := b.call("/v1/context", map[string]any{})
+	token, _ := answer.data["context"].(map[string]any)["token"].(string)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(payload, &claim); err != nil {
+		t.Fatal(err)
+	}
+	return claim
+}
+
 func get(h http.Handler, method, target string, header http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	r.Header = header
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+// published is what verifiers hear of a session when the lists have followed the log.
+func published(t *testing.T, h *house, claim statusClaim) bool {
+	t.Helper()
+	if err := h.lists.Follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return bitOf(t, h, claim)
 }
 
 // bitOf reads a list as any verifier would: with the published key set.

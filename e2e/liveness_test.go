@@ -147,6 +147,31 @@ func TestDisabledPersonGetsNoNewContext(t *testing.T) {
 	}
 }
 
+// Who is signed out on the command line keeps nothing at the issuer either; an issuer that is down hinders no sign-out.
+func TestOperatorsSignOutGivesTheRefreshTokenBack(t *testing.T) {
+	s, issuer := newLiveSite(t)
+	s.serve(t)
+	revoke := func(v visitor) string {
+		var context struct{ SID string }
+		readPart(t, v.renew(t).want(t, http.StatusOK).Context.Token, &context)
+		p := start(t, command("sessions", "revoke", context.SID, "-c", s.config()))
+		if code := p.exitCode(); code != 0 || !strings.Contains(p.out.String(), "1 sessions") {
+			t.Errorf("exit code %d\n%s%s", code, p.out.String(), p.err.String())
+		}
+		eventually(t, func() error { return v.isRefused(t, "CP-406") })
+		return p.err.String()
+	}
+	alice, _ := s.signIn(t, "alice")
+	bob, _ := s.signIn(t, "bob")
+	if said := revoke(alice.held(t)); said != "" || issuer.seen().Revoked != 1 {
+		t.Errorf("given back %d, said %q", issuer.seen().Revoked, said)
+	}
+	s.edit(t, issuer.issuer, urlOf(freeAddress(t))) // the running service knows it where it was
+	if said := revoke(bob.held(t)); !strings.Contains(said, "its refresh token was not given back: ") {
+		t.Errorf("said %q", said)
+	}
+}
+
 // stored are the files of a site's store, if it has some.
 func stored(t *testing.T, s site) (files [][]byte) {
 	t.Helper()

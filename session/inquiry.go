@@ -254,6 +254,9 @@ func (s *Sessions) giveBack(ended Session, refreshToken string) {
 	})
 }
 
+// Wait returns when what goes on in the background has ended.
+func (s *Sessions) Wait() { s.inquiries.work.Wait() }
+
 func (s *Sessions) tell(about Session, answer Answer, err error) {
 	if s.cfg.Heard != nil {
 		s.cfg.Heard(Inquiry{IDP: about.Identity.IDP, SID: about.SID, Answer: answer, Err: err})

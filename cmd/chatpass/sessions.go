@@ -19,6 +19,7 @@ import (
 	"chatpass/decision"
 	"chatpass/exchange"
 	"chatpass/identity"
+	"chatpass/oidc"
 	"chatpass/session"
 )
 
@@ -41,7 +42,7 @@ type register struct {
 }
 
 // withRegister opens the store that the configuration names, and closes it after use.
-func withRegister(ctx context.Context, flag string, use func(*register) error) error {
+func withRegister(ctx context.Context, to streams, flag string, use func(*register) error) error {
 	cfg, err := readConfig(flag)
 	if cfg == nil {
 		return err
@@ -52,10 +53,27 @@ func withRegister(ctx context.Context, flag string, use func(*register) error) e
 	}
 	defer st.Close() //nolint:errcheck // everything was written before
 	r := &register{store: st.Sessions(), apps: appNames(cfg)}
-	if r.Sessions, err = session.New(session.Config{Store: r.store, Now: time.Now, NewID: rand.Text}); err != nil {
+	r.Sessions, err = session.New(session.Config{
+		Store: r.store, Now: time.Now, NewID: rand.Text, Revoke: givingBack(cfg),
+		Heard: func(q session.Inquiry) {
+			_, _ = fmt.Fprintf(to.err, "session %s has ended, but its refresh token was not given back: %v\n", q.SID, q.Err)
+		},
+	})
+	if err != nil {
 		return err
 	}
+	defer r.Wait()
 	return use(r)
+}
+
+// givingBack is how refresh tokens of ended sessions go back to the issuers of a configuration.
+func givingBack(cfg *config.Config) func(ctx context.Context, idp, refreshToken string) error {
+	p, _ := plan(cfg) // what is wrong elsewhere in the file does not matter here
+	gate, err := oidc.New(p.issuers)
+	if err != nil {
+		return func(context.Context, string, string) error { return err }
+	}
+	return gate.Revoke
 }
 
 func appNames(cfg *config.Config) []string {
@@ -75,7 +93,7 @@ func sessionsListCommand(to streams) *cobra.Command {
 			if customer == "" {
 				return usageError{errors.New("whose sessions? write: chatpass sessions list --customer ID, the `sub` of a context")}
 			}
-			return withRegister(cmd.Context(), path, func(r *register) error {
+			return withRegister(cmd.Context(), to, path, func(r *register) error {
 				all, unread, err := collect(r.ofCustomer(cmd.Context(), customer))
 				if err != nil {
 					return err
@@ -108,7 +126,7 @@ func sessionsRevokeCommand(to streams) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withRegister(cmd.Context(), path, func(r *register) error {
+			return withRegister(cmd.Context(), to, path, func(r *register) error {
 				chosen, unread, err := r.choose(cmd.Context(), slices.Concat(args, []string{""})[0], customer, app)
 				if err != nil {
 					return err
